@@ -1,0 +1,28 @@
+"""The networks of the course, the blocks that they are made of, and what they cost."""
+
+from course_utils.models.blocks import (
+    BottleneckBlock,
+    ConvBNReLU,
+    PadShortcut,
+    ResidualBlock,
+    identity_block,
+    projection_block,
+    stage,
+)
+from course_utils.models.cifar import CifarNet, cifar_net, deepen
+from course_utils.models.counting import count_macs, count_parameters
+
+__all__ = [
+    "BottleneckBlock",
+    "CifarNet",
+    "ConvBNReLU",
+    "PadShortcut",
+    "ResidualBlock",
+    "cifar_net",
+    "count_macs",
+    "count_parameters",
+    "deepen",
+    "identity_block",
+    "projection_block",
+    "stage",
+]

@@ -1,0 +1,177 @@
+"""The plain and residual nets of the degradation experiment: one class, so that both are the same net but for the additions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from course_utils.i18n import _
+from course_utils.models.blocks import (
+    ConvBNReLU,
+    ResidualBlock,
+    Shortcut,
+    draw_seed,
+    initialise,
+    stage,
+)
+
+__all__ = ["CifarNet", "blocks_per_stage", "cifar_net", "deepen"]
+
+
+def blocks_per_stage(depth: int) -> int:
+    """``n`` of a net of depth ``6n + 2``: three stages of ``n`` blocks of two convolutions.
+
+    Raises:
+        ValueError: ``depth`` is not of that form.
+
+    >>> blocks_per_stage(56)
+    9
+    """
+    if isinstance(depth, bool) or not isinstance(depth, int):
+        raise TypeError(
+            _("A depth is a whole number such as 20, not {depth!r}.").format(
+                depth=depth
+            )
+        )
+    if depth < 8 or (depth - 2) % 6:
+        lower = max(8, 6 * ((depth - 2) // 6) + 2)
+        raise ValueError(
+            _(
+                "No net of depth {depth}: a depth is 6n+2 (8, 14, 20, 26, 32 …). "
+                "The nearest are {lower} and {upper}."
+            ).format(depth=depth, lower=lower, upper=lower + 6)
+        )
+    return (depth - 2) // 6
+
+
+class CifarNet(nn.Module):
+    """Stem, three stages, global average pooling, one linear layer. See :func:`cifar_net`."""
+
+    def __init__(
+        self,
+        depth: int,
+        shortcut: Shortcut = None,
+        width: int = 16,
+        in_channels: int = 3,
+        num_classes: int = 10,
+    ) -> None:
+        super().__init__()
+        n = blocks_per_stage(depth)
+        seed = draw_seed()
+        self.depth = depth
+        self.stem = ConvBNReLU(in_channels, width)
+        self.stages = nn.Sequential(
+            stage(n, width, width, 1, shortcut),
+            stage(n, width, 2 * width, 2, shortcut),
+            stage(n, 2 * width, 4 * width, 2, shortcut),
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.linear = nn.Linear(4 * width, num_classes)
+        initialise(self, seed)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images ``(B, in_channels, H, W)`` to logits ``(B, num_classes)``; any H, W ≥ 1."""
+        x = self.stem(x)  # (B, width, H, W)
+        x = self.stages(x)  # (B, 4·width, H/4, W/4)
+        x = self.pool(x).flatten(1)  # (B, 4·width)
+        return self.linear(x)  # (B, num_classes)
+
+
+def cifar_net(
+    depth: int,
+    shortcut: Shortcut = None,
+    width: int = 16,
+    in_channels: int = 3,
+    num_classes: int = 10,
+) -> CifarNet:
+    """The CIFAR-10 net of the ResNet paper, plain or residual.
+
+    A 3×3 stem, three stages of ``n`` two-layer blocks at ``width``, ``2·width`` and ``4·width``
+    maps, the size halved at the start of stages 2 and 3, global average pooling and one linear
+    layer: ``6n + 2`` layers with weights.
+
+    Args:
+        depth: ``6n + 2``: 8, 14, 20, 32, 44, 56, 110 …
+        shortcut: ``None`` for the plain net, ``"A"`` or ``"B"`` for the paper's options. With
+            one seed all three have the same weights in the layers that they share.
+        width: number of maps of the first stage (16 in the paper).
+        in_channels: 3 for colour, 1 for grey.
+        num_classes: length of the answer.
+
+    Returns:
+        A module from images ``(B, in_channels, H, W)`` to logits ``(B, num_classes)``.
+
+    Raises:
+        ValueError: a depth that is not ``6n + 2``, an unknown shortcut.
+        TypeError: a depth that is not a whole number.
+
+    Source: He et al. 2015, arXiv 1512.03385, section 4.2.
+
+    >>> cifar_net(20, shortcut="A")(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
+    return CifarNet(depth, shortcut, width, in_channels, num_classes)
+
+
+@torch.no_grad()
+def _become_identity(block: ResidualBlock) -> None:
+    """Set a *plain* block so that it gives back any non-negative input, in eval mode."""
+    for module in block.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.dirac_(module.weight)  # 1 at the centre, each map to itself
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()  # mean 0, variance 1
+            module.weight.fill_((1 + module.eps) ** 0.5)  # BN divides by sqrt(1 + eps)
+            module.bias.zero_()
+
+
+def deepen(model: CifarNet, depth: int) -> CifarNet:
+    """The same function, deeper: a trained *plain* net with identity layers added to its stages.
+
+    The blocks added are set to give back their input, so the new net answers as the old one in
+    eval mode, whatever the image. It shows that the deeper class contains the shallower one.
+
+    Args:
+        model: a plain net (``shortcut=None``).
+        depth: the new depth, ``6n + 2``, not smaller than the model's.
+
+    Returns:
+        A new net; ``model`` is left as it was.
+
+    Raises:
+        ValueError: ``model`` is not plain, or ``depth`` is smaller or not ``6n + 2``.
+
+    Source: the construction is the one that section 1 of He et al. 2015 argues with.
+
+    >>> shallow = cifar_net(8, in_channels=1).eval()
+    >>> x = torch.rand(2, 1, 16, 16)
+    >>> torch.allclose(deepen(shallow, 20).eval()(x), shallow(x), atol=1e-5)
+    True
+    """
+    blocks = [block for block in model.modules() if isinstance(block, ResidualBlock)]
+    if any(block.shortcut is not None for block in blocks):
+        raise ValueError(
+            _("Only a plain net (shortcut=None) is deepened with identity layers.")
+        )
+    added = blocks_per_stage(depth) - blocks_per_stage(model.depth)
+    if added < 0:
+        raise ValueError(
+            _(
+                "A net of depth {old} cannot be deepened to {new}: ask for {old} or more."
+            ).format(old=model.depth, new=depth)
+        )
+    convolution: nn.Conv2d = model.stem[0]
+    deeper = CifarNet(
+        depth,
+        None,
+        convolution.out_channels,
+        convolution.in_channels,
+        model.linear.out_features,
+    ).to(convolution.weight)
+    deeper.load_state_dict(
+        model.state_dict(), strict=False
+    )  # the first blocks of every stage
+    for new_stage in deeper.stages:
+        for block in list(new_stage)[len(new_stage) - added :]:
+            _become_identity(block)
+    return deeper.train(model.training)

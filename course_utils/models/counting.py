@@ -1,0 +1,93 @@
+"""What a net costs: its parameters, and its multiply-adds for one image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from course_utils.i18n import _
+
+__all__ = ["count_macs", "count_parameters", "evaluating"]
+
+
+def count_parameters(model: nn.Module, *, trainable_only: bool = False) -> int:
+    """Number of parameters, each counted once even if shared.
+
+    Args:
+        model: any module.
+        trainable_only: leave out the frozen ones.
+
+    >>> count_parameters(nn.Linear(10, 5))
+    55
+    """
+    return sum(
+        p.numel() for p in model.parameters() if p.requires_grad or not trainable_only
+    )
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode and no gradient within; then every module's own mode is as before."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def count_macs(model: nn.Module, shape: Sequence[int]) -> int:
+    """Multiply-adds of the convolutions and linear layers for one image of ``(C, H, W)``.
+
+    The model is run once on zeros, in eval mode, where its parameters are; on the ``meta``
+    device nothing is computed, so that a large net costs no time and no memory. Additions of a
+    bias, normalisations, activations and pooling are left out, as the ResNet paper does.
+
+    Args:
+        model: a module that takes ``(B, C, H, W)``.
+        shape: ``(C, H, W)``.
+
+    Raises:
+        ValueError: ``shape`` is not three positive numbers.
+
+    >>> count_macs(nn.Conv2d(3, 16, 3, padding=1), (3, 32, 32)) == 32 * 32 * 16 * 3 * 9
+    True
+    """
+    if len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape):
+        raise ValueError(
+            _(
+                "The shape of an image is (channels, height, width), not {shape}."
+            ).format(shape=shape)
+        )
+    total = 0
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Linear):
+            total += output.numel() * module.in_features
+        elif isinstance(module, nn.ConvTranspose2d):
+            total += inputs[0].numel() * module.weight[0].numel()
+        elif isinstance(module, nn.Conv2d):
+            total += (
+                output.numel() * module.weight[0].numel()
+            )  # out pixels × (C/groups · k · k)
+
+    counted = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+    hooks = [
+        m.register_forward_hook(add) for m in model.modules() if isinstance(m, counted)
+    ]
+    reference = next(model.parameters(), torch.zeros(()))
+    try:
+        with evaluating(model):
+            model(
+                torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype)
+            )
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total
