@@ -1,0 +1,57 @@
+# The course's commands. On Windows, or without make: see README.md.
+#
+#   make run                             every lesson, in French
+#   make run LESSON=3 EDITION=en         lesson 3, in English
+#   make run LESSON="1 3" PROFILE=quick  two lessons, with the parameters of profiles/quick.toml
+
+LESSON  ?=
+EDITION ?= fr
+PROFILE ?=
+# The Python that makes .venv: 3.11 or newer.
+PYTHON  ?= python3
+
+VENV    := .venv
+PY      := $(VENV)/bin/python
+# What .venv was made from is in the stamp's name. So a clone or a touch, which change dates and
+# not contents, install nothing again, and a changed pin always does.
+CONTENT := $(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1)
+READY   := $(VENV)/installed-$(CONTENT)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lab format pins clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@echo
+	@sed -n 's/^#   //p' Makefile
+
+run: $(READY) ## run the lessons; notebooks, pages and index.html go to build/ (LESSON, EDITION, PROFILE)
+	@$(PY) -m course_utils run --language $(EDITION) $(if $(LESSON),--lesson $(LESSON)) $(if $(PROFILE),--profile $(PROFILE))
+
+test: $(READY) ## check everything: lint, types, unit tests, doctests, both editions of the lessons
+	@$(PY) -m course_utils test
+
+lab: $(READY) ## open JupyterLab on the first lesson (EDITION)
+	@$(PY) -m course_utils lab --language $(EDITION)
+
+format: $(READY) ## put the code, the lessons' too, in the project's layout
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+pins: $(READY) ## choose the newest versions that pyproject.toml allows and write requirements.txt
+	$(PY) -m uv pip compile --upgrade --output-file requirements.txt pyproject.toml
+
+clean: ## remove what run and test made; .venv, data and the records of experiments stay
+	rm -rf build/fr build/en build/test-* build/index.html
+	rm -rf .pytest_cache .mypy_cache .ruff_cache
+	find course_utils tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY):
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "Python was not found: install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3" >&2; \
+	  exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "This course needs Python 3.11 or newer, and " + sys.executable + " is Python " + sys.version.split()[0] + ": name a newer one, as in make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -r requirements.txt -e .
+	@rm -f $(VENV)/installed-*
+	@touch $@
