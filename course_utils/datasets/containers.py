@@ -1,0 +1,317 @@
+"""The one shape of every data set: two splits of labelled images, with what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from course_utils.i18n import _
+
+__all__ = ["Dataset", "Split", "statistics"]
+
+
+def _refuse(what: str, expected: str, found: str) -> ValueError:
+    return ValueError(
+        _("{what} must be {expected}; found {found}.").format(
+            what=what, expected=expected, found=found
+        )
+    )
+
+
+def _described(tensor: object) -> str:
+    """Type and shape of ``tensor``, for a sentence."""
+    if not isinstance(tensor, Tensor):
+        return type(tensor).__name__
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Labelled images, with the statistics that normalise them.
+
+    A model is fed ``(pixels - mean) / std``, where ``pixels`` are the images as float32 in
+    [0, 1]: float images as they are, uint8 images divided by 255.
+
+    Args:
+        images: ``(N, C, H, W)``, float32 in [0, 1] or uint8 in 0..255; N is at least 1.
+        labels: ``(N,)`` int64, the class of each image, counted from 0.
+        mean: float32, broadcastable to ``(C, H, W)``, in the unit of pixels in [0, 1].
+        std: float32, positive, as ``mean``.
+        boxes: ``(N, D, 4)`` whole numbers x0, y0, x1, y1: the first and the last column and row,
+            both inside the box, of each of the D objects of an image.
+        box_labels: ``(N, D)`` int64, the class of each object; the first is the image's label.
+        masks: ``(N, D, H, W)`` bool, the pixels of each object.
+
+    Raises:
+        ValueError: a tensor of the wrong type or shape, values out of range, or labels that
+            contradict each other; the sentence names the tensor.
+
+    Example:
+        >>> split = Split(torch.zeros(5, 1, 8, 8), torch.arange(5), torch.zeros(1), torch.ones(1))
+        >>> len(split), split.image_shape
+        (5, (1, 8, 8))
+        >>> split.subset([4, 0]).labels
+        tensor([4, 0])
+    """
+
+    images: Tensor
+    labels: Tensor
+    mean: Tensor
+    std: Tensor
+    boxes: Tensor | None = None
+    box_labels: Tensor | None = None
+    masks: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self._check_images()
+        self._check_labels()
+        self._check_statistics()
+        self._check_boxes()
+        self._check_box_labels()
+        self._check_masks()
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def subset(self, which: int | Sequence[int] | Tensor) -> Split:
+        """A split of some of the images, normalised by the same statistics.
+
+        Args:
+            which: how many, from the first one on, or the images' indices, or a bool ``(N,)``.
+
+        Returns:
+            A split whose tensors share no memory with this one unless ``which`` is a number.
+
+        Raises:
+            ValueError: more images than there are, none, or an index out of range.
+        """
+        index = self._index(which)
+
+        def chosen(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[index]
+
+        return replace(
+            self,
+            images=self.images[index],
+            labels=self.labels[index],
+            boxes=chosen(self.boxes),
+            box_labels=chosen(self.box_labels),
+            masks=chosen(self.masks),
+        )
+
+    def _index(self, which: int | Sequence[int] | Tensor) -> slice | Tensor:
+        if isinstance(which, int) and not isinstance(which, bool):
+            if not 1 <= which <= len(self):
+                raise _refuse("subset", f"1..{len(self)}", str(which))
+            return slice(which)
+        index = torch.as_tensor(which, device=self.images.device)
+        if index.dtype == torch.bool and index.shape == self.labels.shape:
+            return index.nonzero().flatten()
+        if index.dtype != torch.int64 or index.ndim != 1:
+            raise _refuse("subset", "int, int64 (n,) or bool (N,)", _described(index))
+        if len(index) and not (index.min() >= -len(self) and index.max() < len(self)):
+            raise _refuse(
+                "subset", f"0..{len(self) - 1}", f"{int(index.min())}..{int(index.max())}"
+            )
+        return index
+
+    def _check_images(self) -> None:
+        images = self.images
+        if (
+            not isinstance(images, Tensor)
+            or images.dtype not in (torch.float32, torch.uint8)
+            or images.ndim != 4
+        ):
+            raise _refuse("images", "float32 or uint8 (N, C, H, W)", _described(images))
+        if images.numel() == 0:
+            raise _refuse("images", _("at least one image of at least one pixel"), str(len(images)))
+        if images.dtype == torch.float32:
+            low, high = (float(extreme) for extreme in torch.aminmax(images))
+            if not (low >= 0 and high <= 1):  # written so that NaN fails too
+                raise _refuse("images", _("float32 within [0, 1]"), f"[{low:g}, {high:g}]")
+
+    def _check_labels(self) -> None:
+        labels = self.labels
+        if (
+            not isinstance(labels, Tensor)
+            or labels.dtype != torch.int64
+            or labels.shape != self.images.shape[:1]
+        ):
+            raise _refuse("labels", f"int64 ({len(self)},)", _described(labels))
+        if labels.min() < 0:
+            raise _refuse("labels", _("classes counted from 0"), str(int(labels.min())))
+
+    def _check_statistics(self) -> None:
+        for name, tensor in (("mean", self.mean), ("std", self.std)):
+            if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32:
+                raise _refuse(name, "float32", _described(tensor))
+            try:
+                tensor.expand(self.image_shape)
+            except RuntimeError:  # torch's way to say that a shape does not broadcast
+                expected = _("broadcastable to {shape}").format(shape=self.image_shape)
+                raise _refuse(name, expected, _described(tensor)) from None
+            if not bool(tensor.isfinite().all()):
+                raise _refuse(name, _("finite"), _("NaN or infinity"))
+        if self.std.min() <= 0:
+            raise _refuse("std", _("positive"), f"{float(self.std.min()):g}")
+
+    def _check_boxes(self) -> None:
+        boxes = self.boxes
+        if boxes is None:
+            return
+        if (
+            not isinstance(boxes, Tensor)
+            or boxes.dtype.is_floating_point
+            or boxes.dtype == torch.bool
+            or boxes.ndim != 3
+            or boxes.shape[0] != len(self)
+            or boxes.shape[1] == 0
+            or boxes.shape[2] != 4
+        ):
+            raise _refuse("boxes", f"int64 ({len(self)}, D, 4)", _described(boxes))
+        height, width = self.images.shape[2:]
+        x0, y0, x1, y1 = boxes.unbind(-1)  # (N, D) each
+        inside = (x0 >= 0) & (y0 >= 0) & (x0 <= x1) & (y0 <= y1) & (x1 < width) & (y1 < height)
+        if not bool(inside.all()):
+            expected = _("0 <= x0 <= x1 < {width} and 0 <= y0 <= y1 < {height}").format(
+                width=width, height=height
+            )
+            raise _refuse("boxes", expected, str(boxes[~inside][0].tolist()))
+
+    def _check_box_labels(self) -> None:
+        box_labels = self.box_labels
+        if box_labels is None:
+            return
+        objects = self._objects()
+        if (
+            not isinstance(box_labels, Tensor)
+            or box_labels.dtype != torch.int64
+            or box_labels.ndim != 2
+            or box_labels.shape[0] != len(self)
+            or box_labels.shape[1] != (objects or box_labels.shape[1])
+            or box_labels.shape[1] == 0
+        ):
+            expected = f"int64 ({len(self)}, {objects or 'D'})"
+            raise _refuse("box_labels", expected, _described(box_labels))
+        if not torch.equal(box_labels[:, 0], self.labels):
+            first = int((box_labels[:, 0] != self.labels).nonzero()[0])
+            raise _refuse(
+                f"box_labels[{first}, 0]",
+                f"labels[{first}] = {int(self.labels[first])}",
+                str(int(box_labels[first, 0])),
+            )
+
+    def _check_masks(self) -> None:
+        masks = self.masks
+        if masks is None:
+            return
+        objects = self._objects()
+        height, width = self.images.shape[2:]
+        if (
+            not isinstance(masks, Tensor)
+            or masks.dtype != torch.bool
+            or masks.ndim != 4
+            or masks.shape[0] != len(self)
+            or masks.shape[1] != (objects or masks.shape[1])
+            or masks.shape[2:] != (height, width)
+        ):
+            expected = f"bool ({len(self)}, {objects or 'D'}, {height}, {width})"
+            raise _refuse("masks", expected, _described(masks))
+
+    def _objects(self) -> int | None:
+        """D, the number of objects an image, as the boxes say it."""
+        return None if self.boxes is None else self.boxes.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training and a test split of images of the same shape and the same classes.
+
+    Args:
+        train: what a model learns from; its statistics normalise both splits.
+        test: what a model is judged on.
+        classes: the name of each class, in the order of the labels.
+        source: where the images come from, for records: English, whatever the language.
+        name: the name that ``load`` knows it by, or a name of your own.
+
+    Raises:
+        TypeError: ``train`` or ``test`` is not a ``Split``, or ``classes`` are not strings.
+        ValueError: the splits' images differ in shape, or a label has no class.
+
+    Example:
+        >>> images, labels = torch.rand(6, 1, 8, 8), torch.tensor([0, 1, 0, 1, 0, 1])
+        >>> mean, std = statistics(images)
+        >>> split = Split(images, labels, mean, std)
+        >>> own = Dataset(split.subset(4), split.subset([4, 5]), ("cat", "dog"))
+        >>> own.image_shape, len(own.train), len(own.test)
+        ((1, 8, 8), 4, 2)
+    """
+
+    train: Split
+    test: Split
+    classes: tuple[str, ...]
+    source: str = "tensors given by the caller"
+    name: str = "own"
+
+    def __post_init__(self) -> None:
+        for side, split in (("train", self.train), ("test", self.test)):
+            if not isinstance(split, Split):
+                raise TypeError(
+                    _(
+                        "{side} must be a Split (course_utils.datasets.Split); found {found}."
+                    ).format(side=side, found=type(split).__name__)
+                )
+        if isinstance(self.classes, str) or not all(isinstance(c, str) for c in self.classes):
+            raise TypeError(
+                _("classes must be a tuple of names, one a class; found {found!r}.").format(
+                    found=self.classes
+                )
+            )
+        object.__setattr__(self, "classes", tuple(self.classes))  # a list is welcome
+        if self.train.image_shape != self.test.image_shape:
+            raise _refuse("test.images", str(self.train.image_shape), str(self.test.image_shape))
+        for side, split in (("train", self.train), ("test", self.test)):
+            known = split.labels if split.box_labels is None else split.box_labels
+            if int(known.max()) >= len(self.classes):
+                raise _refuse(
+                    f"{side}.labels",
+                    _("below {count}, the number of classes").format(count=len(self.classes)),
+                    str(int(known.max())),
+                )
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image of both splits."""
+        return self.train.image_shape
+
+
+def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel, over all images and all pixels.
+
+    Args:
+        images: ``(N, C, H, W)``, float32 in [0, 1] or uint8 (divided by 255 here).
+
+    Returns:
+        ``mean`` and ``std`` (of the population, not the sample), each ``(C, 1, 1)`` float32.
+
+    Example:
+        >>> chequers = torch.tensor([[0, 255], [255, 0]], dtype=torch.uint8)
+        >>> mean, std = statistics(chequers.view(1, 1, 2, 2))
+        >>> float(mean), float(std)
+        (0.5, 0.5)
+    """
+    # Channel by channel, so that the float64 copy of a large set stays small.
+    scale = 255 if images.dtype == torch.uint8 else 1
+    channels = [images[:, c].to("cpu", torch.float64) / scale for c in range(images.shape[1])]
+    mean = torch.stack([channel.mean() for channel in channels])
+    std = torch.stack([channel.std(correction=0) for channel in channels])
+    return mean.float().view(-1, 1, 1), std.float().view(-1, 1, 1)
