@@ -1,0 +1,221 @@
+"""Tools for the course's authors: both editions in step, notebooks in one form, messages in French.
+
+The command line reads ``add_subcommands`` alone; what each command needs beyond the course itself
+(Babel for ``messages``) is imported when the command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from course_utils.i18n import _
+
+__all__ = ["add_subcommands"]
+
+
+def add_subcommands(subparsers: Any) -> None:
+    """Register ``notebooks`` and ``messages``, each with a ``handler(arguments) -> exit status``.
+
+    Args:
+        subparsers: what ``argparse.ArgumentParser.add_subparsers`` answers.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_subcommands(parser.add_subparsers())
+    >>> parser.parse_args(["notebooks", "stale"]).handler.__name__
+    '_stale'
+    """
+    _add_notebooks(subparsers)
+    _add_messages(subparsers)
+
+
+def _command(
+    subparsers: Any, name: str, summary: str, example: str, **options: Any
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=_("Example:") + f"\n  python -m course_utils {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **options,
+    )
+    return parser
+
+
+def _add_notebooks(subparsers: Any) -> None:
+    group = _command(
+        subparsers,
+        "notebooks",
+        _("Keep the French and English notebooks in step and in one form."),
+        "notebooks check notebooks/fr/03_degradation.ipynb",
+    ).add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    check = _command(
+        group,
+        "check",
+        _("Check parity, translations, normal form and the lessons' own rules."),
+        "notebooks check",
+    )
+    _add_paths(check, _("notebooks or folders; every lesson when none is given"), nargs="*")
+    check.set_defaults(handler=_check)
+
+    normalise = _command(
+        group,
+        "normalise",
+        _("Rewrite executed notebooks in the form in which they are committed."),
+        "notebooks normalise notebooks/fr/03_degradation.ipynb",
+    )
+    _add_paths(normalise, _("notebooks or folders"), nargs="+")
+    normalise.set_defaults(handler=_normalise)
+
+    stale = _command(
+        group,
+        "stale",
+        _("List the cells that the English edition has yet to follow."),
+        "notebooks stale",
+    )
+    _add_paths(stale, _("notebooks or folders; every lesson when none is given"), nargs="*")
+    stale.set_defaults(handler=_stale)
+
+    translated = _command(
+        group,
+        "translated",
+        _("Record that English cells translate the French cells as they are now."),
+        "notebooks translated notebooks/en/03_degradation.ipynb --cell intro",
+    )
+    translated.add_argument("path", type=Path, metavar="PATH", help=_("one edition of the lesson"))
+    translated.add_argument(
+        "--cell",
+        dest="cells",
+        action="append",
+        metavar="ID",
+        help=_("a cell, repeated at will; every cell of the lesson when none is given"),
+    )
+    translated.set_defaults(handler=_translated)
+
+
+def _add_messages(subparsers: Any) -> None:
+    group = _command(
+        subparsers,
+        "messages",
+        _("Keep the French texts of the package's messages complete."),
+        "messages check",
+    ).add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    update = _command(
+        group,
+        "update",
+        _("Bring fr.po in line with the code and compile fr.mo."),
+        "messages update",
+    )
+    update.add_argument(
+        "--from",
+        dest="sources",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help=_("another .po file to take translations from, repeated at will"),
+    )
+    update.set_defaults(handler=_update)
+
+    check = _command(
+        group,
+        "check",
+        _("Check that every message has its French and that fr.mo is up to date."),
+        "messages check",
+    )
+    check.set_defaults(handler=_check_messages)
+
+
+def _add_paths(parser: argparse.ArgumentParser, text: str, nargs: str) -> None:
+    parser.add_argument("paths", nargs=nargs, type=Path, metavar="PATH", help=text)
+
+
+def _report(faults: Iterable[str]) -> int:
+    """Print each sentence; 1 when there was one, else 0."""
+    status = 0
+    for fault in faults:
+        print(fault, file=sys.stderr)
+        status = 1
+    return status
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from course_utils.authoring import rules
+
+    try:
+        pairs = rules.lesson_pairs(arguments.paths)
+        status = _report(fault for pair in pairs for fault in rules.check_lesson(pair))
+    except ValueError as error:
+        return _report([str(error)])
+    if status == 0:
+        print(_("{count} lessons checked, nothing to correct.").format(count=len(pairs)))
+    return status
+
+
+def _normalise(arguments: argparse.Namespace) -> int:
+    from course_utils.authoring import normaliser, rules
+
+    status = 0
+    try:
+        for path in rules.notebook_paths(arguments.paths):
+            changed, remarks = normaliser.normalise_file(path)
+            if changed:
+                print(_("{path}: rewritten").format(path=path))
+            status |= _report(f"{path}: {remark}" for remark in remarks)
+    except ValueError as error:
+        return _report([str(error)])
+    return status
+
+
+def _stale(arguments: argparse.Namespace) -> int:
+    from course_utils.authoring import editions, rules
+
+    try:
+        for pair in rules.lesson_pairs(arguments.paths):
+            for cell in editions.stale_cells(pair):
+                print(cell)
+    except ValueError as error:
+        return _report([str(error)])
+    return 0
+
+
+def _translated(arguments: argparse.Namespace) -> int:
+    from course_utils.authoring import editions
+
+    try:
+        pair = editions.pair_of(arguments.path)
+        stamped = editions.stamp(pair, arguments.cells)
+    except ValueError as error:
+        return _report([str(error)])
+    print(_("{path}: {count} cells recorded").format(path=pair.english, count=len(stamped)))
+    return 0
+
+
+def _update(arguments: argparse.Namespace) -> int:
+    from course_utils.authoring import messages
+
+    try:
+        update = messages.update_messages(sources=arguments.sources)
+    except ValueError as error:
+        return _report([str(error)])
+    print(
+        _("{added} messages added, {removed} removed, {left} still without French.").format(
+            added=len(update.added), removed=len(update.removed), left=len(update.untranslated)
+        )
+    )
+    return 0
+
+
+def _check_messages(arguments: argparse.Namespace) -> int:
+    from course_utils.authoring import messages
+
+    try:
+        return _report(messages.check_messages())
+    except ValueError as error:
+        return _report([str(error)])
