@@ -7,13 +7,28 @@ from typing import Any
 
 from course_utils.datasets.containers import Dataset, Split, statistics
 from course_utils.datasets.digits import handwritten_digits
+from course_utils.datasets.downloads import cifar10, fashion_mnist
 from course_utils.datasets.options import known_options
+from course_utils.datasets.scenes import digit_scenes
 from course_utils.i18n import _
 
-__all__ = ["NAMES", "Dataset", "Split", "load", "statistics"]
+__all__ = [
+    "NAMES",
+    "Dataset",
+    "Split",
+    "cifar10",
+    "digit_scenes",
+    "fashion_mnist",
+    "handwritten_digits",
+    "load",
+    "statistics",
+]
 
 _LOADERS: dict[str, Callable[..., Dataset]] = {
     "digits": handwritten_digits,
+    "digit_scenes": digit_scenes,
+    "cifar10": cifar10,
+    "fashion_mnist": fashion_mnist,
 }
 NAMES = tuple(_LOADERS)
 
@@ -24,8 +39,10 @@ def load(name: str, **options: Any) -> Dataset:
     Nothing touches the network unless ``download=True`` is among the options.
 
     Args:
-        name: ``"digits"``.
-        options: those of the loader; an unknown one is refused with the list of the valid ones.
+        name: ``"digits"`` (options in ``handwritten_digits``), ``"digit_scenes"``
+            (``digit_scenes``), ``"cifar10"`` (``cifar10``) or ``"fashion_mnist"``
+            (``fashion_mnist``).
+        options: those of the function named; an unknown one is refused with the valid ones.
 
     Returns:
         A ``Dataset`` with ``train`` and ``test`` splits.
@@ -33,6 +50,8 @@ def load(name: str, **options: Any) -> Dataset:
     Raises:
         ValueError: no data set of that name, or an option out of its range.
         TypeError: an option that the data set does not have, or of the wrong type.
+        FileNotFoundError: the data set is not on this machine and was not asked to be fetched.
+        ConnectionError: it was asked to be, and could not.
 
     Example:
         >>> data = load("digits", size=16)

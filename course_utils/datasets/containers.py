@@ -309,9 +309,17 @@ def statistics(images: Tensor) -> tuple[Tensor, Tensor]:
         >>> float(mean), float(std)
         (0.5, 0.5)
     """
-    # Channel by channel, so that the float64 copy of a large set stays small.
-    scale = 255 if images.dtype == torch.uint8 else 1
-    channels = [images[:, c].to("cpu", torch.float64) / scale for c in range(images.shape[1])]
-    mean = torch.stack([channel.mean() for channel in channels])
-    std = torch.stack([channel.std(correction=0) for channel in channels])
-    return mean.float().view(-1, 1, 1), std.float().view(-1, 1, 1)
+    moments = [_moments(images[:, channel]) for channel in range(images.shape[1])]
+    mean, std = torch.tensor(moments, dtype=torch.float32).unbind(1)
+    return mean.view(-1, 1, 1), std.view(-1, 1, 1)
+
+
+def _moments(pixels: Tensor) -> tuple[float, float]:
+    if pixels.dtype != torch.uint8:
+        values = pixels.to("cpu", torch.float64)  # float32 would lose digits over a whole set
+        return float(values.mean()), float(values.std(correction=0))
+    # 256 levels: their counts give exact sums without a float copy of the set.
+    counts = torch.bincount(pixels.flatten(), minlength=256).to("cpu", torch.float64)
+    share, level = counts / counts.sum(), torch.arange(256, dtype=torch.float64) / 255
+    mean = float((share * level).sum())
+    return mean, float((share * (level - mean) ** 2).sum().sqrt())
