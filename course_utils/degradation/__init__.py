@@ -1,0 +1,29 @@
+"""The degradation experiment: spec → run → record → store → verdict."""
+
+from course_utils.degradation.families import FAMILIES
+from course_utils.degradation.judging import Change, Verdict, paired_interval, verdict
+from course_utils.degradation.published import PublishedResult, published
+from course_utils.degradation.record import Record
+from course_utils.degradation.running import build, run
+from course_utils.degradation.spec import Spec, grid
+from course_utils.degradation.store import Store
+from course_utils.degradation.sweeping import SweepError, local_executor, sweep
+
+__all__ = [
+    "FAMILIES",
+    "Change",
+    "PublishedResult",
+    "Record",
+    "Spec",
+    "Store",
+    "SweepError",
+    "Verdict",
+    "build",
+    "grid",
+    "local_executor",
+    "paired_interval",
+    "published",
+    "run",
+    "sweep",
+    "verdict",
+]

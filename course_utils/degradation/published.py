@@ -1,0 +1,79 @@
+"""Published figures, each with its source and its protocol, to be set beside one's own."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from course_utils.i18n import _
+
+__all__ = ["PublishedResult", "published"]
+
+
+@dataclass(frozen=True)
+class PublishedResult:
+    """One number that somebody printed.
+
+    Attributes:
+        data: name of the data set.
+        net, family, depth: what was trained; ``depth`` is None where it is not a number of layers
+            comparable with ours.
+        measure: what the number is, with its unit.
+        value, spread: the number, and its standard deviation where one was printed.
+        protocol: how it was obtained.
+        source: where it was printed.
+    """
+
+    data: str
+    net: str
+    family: str
+    depth: int | None
+    measure: str
+    value: float
+    spread: float | None
+    protocol: str
+    source: str
+
+
+@lru_cache
+def _table() -> tuple[PublishedResult, ...]:
+    with (Path(__file__).parent / "published.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(
+            PublishedResult(
+                row["data"],
+                row["net"],
+                row["family"],
+                int(row["depth"]) if row["depth"] else None,
+                row["measure"],
+                float(row["value"]),
+                float(row["spread"]) if row["spread"] else None,
+                row["protocol"],
+                row["source"],
+            )
+            for row in csv.DictReader(file)
+        )
+
+
+def published(data: str | None = None, measure: str | None = None) -> tuple[PublishedResult, ...]:
+    """The published figures, all of them or those of one data set and one measure.
+
+    Raises:
+        ValueError: nothing is known under that name.
+
+    >>> [row.value for row in published("CIFAR-10", "test error (%)") if row.net == "ResNet-56"]
+    [6.97]
+    """
+    rows = tuple(
+        row for row in _table() if data in (None, row.data) and measure in (None, row.measure)
+    )
+    if not rows:
+        raise ValueError(
+            _("No published figure for {data!r}, {measure!r}. There are: {known}.").format(
+                data=data,
+                measure=measure,
+                known="; ".join(sorted({f"{row.data}, {row.measure}" for row in _table()})),
+            )
+        )
+    return rows
