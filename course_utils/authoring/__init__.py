@@ -146,25 +146,27 @@ def _report(faults: Iterable[str]) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from course_utils.authoring import rules
+    from course_utils.authoring.files import lesson_pairs
+    from course_utils.authoring.rules import check_lesson
 
     try:
-        pairs = rules.lesson_pairs(arguments.paths)
-        status = _report(fault for pair in pairs for fault in rules.check_lesson(pair))
+        pairs = lesson_pairs(arguments.paths)
+        status = _report(fault for pair in pairs for fault in check_lesson(pair))
     except ValueError as error:
         return _report([str(error)])
     if status == 0:
-        print(_("{count} lessons checked, nothing to correct.").format(count=len(pairs)))
+        print(_("Lessons checked: {count}. Nothing to correct.").format(count=len(pairs)))
     return status
 
 
 def _normalise(arguments: argparse.Namespace) -> int:
-    from course_utils.authoring import normaliser, rules
+    from course_utils.authoring.files import notebook_paths
+    from course_utils.authoring.normaliser import normalise_file
 
     status = 0
     try:
-        for path in rules.notebook_paths(arguments.paths):
-            changed, remarks = normaliser.normalise_file(path)
+        for path in notebook_paths(arguments.paths):
+            changed, remarks = normalise_file(path)
             if changed:
                 print(_("{path}: rewritten").format(path=path))
             status |= _report(f"{path}: {remark}" for remark in remarks)
@@ -174,11 +176,12 @@ def _normalise(arguments: argparse.Namespace) -> int:
 
 
 def _stale(arguments: argparse.Namespace) -> int:
-    from course_utils.authoring import editions, rules
+    from course_utils.authoring.editions import stale_cells
+    from course_utils.authoring.files import lesson_pairs
 
     try:
-        for pair in rules.lesson_pairs(arguments.paths):
-            for cell in editions.stale_cells(pair):
+        for pair in lesson_pairs(arguments.paths):
+            for cell in stale_cells(pair):
                 print(cell)
     except ValueError as error:
         return _report([str(error)])
@@ -186,26 +189,27 @@ def _stale(arguments: argparse.Namespace) -> int:
 
 
 def _translated(arguments: argparse.Namespace) -> int:
-    from course_utils.authoring import editions
+    from course_utils.authoring.editions import stamp
+    from course_utils.authoring.files import pair_of
 
     try:
-        pair = editions.pair_of(arguments.path)
-        stamped = editions.stamp(pair, arguments.cells)
+        pair = pair_of(arguments.path)
+        stamped = stamp(pair, arguments.cells)
     except ValueError as error:
         return _report([str(error)])
-    print(_("{path}: {count} cells recorded").format(path=pair.english, count=len(stamped)))
+    print(_("{path}: cells recorded: {count}").format(path=pair.english, count=len(stamped)))
     return 0
 
 
 def _update(arguments: argparse.Namespace) -> int:
-    from course_utils.authoring import messages
+    from course_utils.authoring.messages import update_messages
 
     try:
-        update = messages.update_messages(sources=arguments.sources)
+        update = update_messages(sources=arguments.sources)
     except ValueError as error:
         return _report([str(error)])
     print(
-        _("{added} messages added, {removed} removed, {left} still without French.").format(
+        _("Messages added: {added}, removed: {removed}, still without French: {left}.").format(
             added=len(update.added), removed=len(update.removed), left=len(update.untranslated)
         )
     )
@@ -213,9 +217,9 @@ def _update(arguments: argparse.Namespace) -> int:
 
 
 def _check_messages(arguments: argparse.Namespace) -> int:
-    from course_utils.authoring import messages
+    from course_utils.authoring.messages import check_messages
 
     try:
-        return _report(messages.check_messages())
+        return _report(check_messages())
     except ValueError as error:
         return _report([str(error)])
