@@ -20,12 +20,11 @@ from course_utils.authoring.editions import (
 )
 from course_utils.authoring.files import Pair, lesson_pairs, pair_of
 from course_utils.authoring.normaliser import read_notebook, write_notebook
-from course_utils.i18n import set_language
 
 
 @pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("course_utils.i18n._chosen", "en")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from course_utils.authoring.messages import (
     source_faults,
     update_messages,
 )
-from course_utils.i18n import set_language
 
 CODE = """
 from course_utils.i18n import _
@@ -53,8 +52,8 @@ class Package(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("course_utils.i18n._chosen", "en")
 
 
 @pytest.fixture

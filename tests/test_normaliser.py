@@ -24,7 +24,6 @@ from course_utils.authoring.normaliser import (
     unexecuted_cells,
     write_notebook,
 )
-from course_utils.i18n import set_language
 
 MACHINE = Machine(root=Path("/srv/course"), home=Path("/home/ada"), host="lab-7")
 PIXEL = "iVBORw0KGgoAAAANSUhEUg=="
@@ -33,8 +32,8 @@ BAR = "training:  40%|████      | 4/10 [00:01<00:02,  3.1it/s]"
 
 
 @pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("course_utils.i18n._chosen", "en")
 
 
 def executed(*outputs: NotebookNode, count: int | None = 1, **fields: Any) -> NotebookNode:

@@ -15,14 +15,13 @@ from course_utils.authoring.editions import stamp
 from course_utils.authoring.files import Pair, pair_of
 from course_utils.authoring.normaliser import normalise, read_notebook, write_notebook
 from course_utils.authoring.rules import RULES, Lesson, Rule, check_lesson, read_lesson
-from course_utils.i18n import set_language
 
 FOLDED = "<details>\n<summary>{}</summary>\n\nx\n\n</details>"
 
 
 @pytest.fixture(autouse=True)
-def english() -> None:
-    set_language("en")
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("course_utils.i18n._chosen", "en")
 
 
 def figure(alt: str = "Two curves") -> NotebookNode:
