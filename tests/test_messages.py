@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gettext
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -241,6 +242,19 @@ def test_help_shows_an_example(command: list[str], capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         parser.parse_args([*command, "--help"])
     assert "python -m course_utils messages" in capsys.readouterr().out
+
+
+def test_without_babel_the_command_says_so_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "course_utils.authoring.messages")
+    monkeypatch.setitem(sys.modules, "babel", None)
+    monkeypatch.setitem(sys.modules, "babel.messages.catalog", None)
+    parser = argparse.ArgumentParser()
+    add_subcommands(parser.add_subparsers())
+    arguments = parser.parse_args(["messages", "check"])
+    assert arguments.handler(arguments) == 1
+    assert capsys.readouterr().err.startswith("`messages` needs Babel")
 
 
 def test_every_message_of_the_package_has_its_french() -> None:

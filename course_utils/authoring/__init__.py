@@ -7,9 +7,11 @@ The command line reads ``add_subcommands`` alone; what each command needs beyond
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from course_utils.i18n import _
@@ -202,10 +204,8 @@ def _translated(arguments: argparse.Namespace) -> int:
 
 
 def _update(arguments: argparse.Namespace) -> int:
-    from course_utils.authoring.messages import update_messages
-
     try:
-        update = update_messages(sources=arguments.sources)
+        update = _messages().update_messages(sources=arguments.sources)
     except ValueError as error:
         return _report([str(error)])
     print(
@@ -217,9 +217,19 @@ def _update(arguments: argparse.Namespace) -> int:
 
 
 def _check_messages(arguments: argparse.Namespace) -> int:
-    from course_utils.authoring.messages import check_messages
-
     try:
-        return _report(check_messages())
+        return _report(_messages().check_messages())
     except ValueError as error:
         return _report([str(error)])
+
+
+def _messages() -> ModuleType:
+    """The module behind ``messages``; readers of the course do without Babel, which it needs."""
+    try:
+        return importlib.import_module("course_utils.authoring.messages")
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("babel"):
+            raise
+        raise ValueError(
+            _("`messages` needs Babel: install what the course is developed with (`dev`).")
+        ) from error
