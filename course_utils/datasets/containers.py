@@ -117,7 +117,7 @@ class Split:
         if index.dtype == torch.bool and index.shape == self.labels.shape:
             return index.nonzero().flatten()
         if index.dtype != torch.int64 or index.ndim != 1:
-            raise _refuse("subset", "int, int64 (n,) or bool (N,)", _described(index))
+            raise _refuse("subset", _("a number, int64 (n,) or bool (N,)"), _described(index))
         if len(index) and not (index.min() >= -len(self) and index.max() < len(self)):
             raise _refuse(
                 "subset", f"0..{len(self) - 1}", f"{int(index.min())}..{int(index.max())}"
@@ -131,7 +131,7 @@ class Split:
             or images.dtype not in (torch.float32, torch.uint8)
             or images.ndim != 4
         ):
-            raise _refuse("images", "float32 or uint8 (N, C, H, W)", _described(images))
+            raise _refuse("images", _("float32 or uint8 (N, C, H, W)"), _described(images))
         if images.numel() == 0:
             raise _refuse("images", _("at least one image of at least one pixel"), str(len(images)))
         if images.dtype == torch.float32:
@@ -266,9 +266,9 @@ class Dataset:
         for side, split in (("train", self.train), ("test", self.test)):
             if not isinstance(split, Split):
                 raise TypeError(
-                    _(
-                        "{side} must be a Split (course_utils.datasets.Split); found {found}."
-                    ).format(side=side, found=type(split).__name__)
+                    _("{side} must be a course_utils.datasets.Split; found {found}.").format(
+                        side=side, found=type(split).__name__
+                    )
                 )
         if isinstance(self.classes, str) or not all(isinstance(c, str) for c in self.classes):
             raise TypeError(

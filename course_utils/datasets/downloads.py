@@ -11,6 +11,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -59,20 +60,19 @@ def cifar10(
     """
     download, verify = flag("download", download), flag("verify", verify)
     mean = one_of("mean", mean, ("channel", "pixel"))
-    base = data_folder(root)
+    base, published = data_folder(root), _published_cifar10()
     folder = base / CIFAR10.base_folder
-    sums = dict([*CIFAR10.train_list, *CIFAR10.test_list])
-    sums[CIFAR10.meta["filename"]] = CIFAR10.meta["md5"]
 
-    if download and not _whole(folder, sums, verify):
-        with _fetched({CIFAR10.filename: CIFAR10.tgz_md5}, [CIFAR10.url], base) as scratch:
-            with tarfile.open(scratch / CIFAR10.filename) as archive:
-                archive.extractall(scratch, filter="data")
-            _check_files("cifar10", scratch / CIFAR10.base_folder, sums, verify=True)
-            _move(scratch / CIFAR10.base_folder, folder, sums)
-    _check_files("cifar10", folder, sums, verify)
+    if download and not _whole(folder, published, verify):
+        archive = {CIFAR10.filename: CIFAR10.tgz_md5}
+        with _fetched(archive, published, base) as scratch:
+            with tarfile.open(scratch / CIFAR10.filename) as packed:
+                packed.extractall(scratch, filter="data")
+            _check_files(scratch / CIFAR10.base_folder, published, verify=True)
+            _move(scratch / CIFAR10.base_folder, folder, published)
+    _check_files(folder, published, verify)
 
-    with _readable("cifar10", folder):
+    with _readable(published, folder):
         sides = {side: _CheckedCIFAR10(base, train=side == "train") for side in ("train", "test")}
         images = {
             side: torch.from_numpy(read.data).permute(0, 3, 1, 2).contiguous()  # (N, 3, 32, 32)
@@ -88,7 +88,7 @@ def cifar10(
         train=Split(images["train"], labels["train"], centre, spread),
         test=Split(images["test"], labels["test"], centre, spread),
         classes=classes,
-        source=_source("CIFAR-10", CIFAR10.url, verify),
+        source=published.source(verify),
         name="cifar10",
     )
 
@@ -100,7 +100,7 @@ def fashion_mnist(
 
     Args:
         root: folder that holds ``FashionMNIST/raw``; the course's ``data`` by default.
-        download: fetch what is missing or damaged (about 30 MB) into ``root``.
+        download: fetch what is missing or damaged (31 MB) into ``root``.
         verify: compare every ``.gz`` file with its published MD5 sum. With ``verify=False`` any
             files in the same format are read, compressed or not, and ``source`` says so.
 
@@ -116,18 +116,17 @@ def fashion_mnist(
     Source: Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017, arXiv 1708.07747.
     """
     download, verify = flag("download", download), flag("verify", verify)
-    base = data_folder(root)
+    base, published = data_folder(root), _published_fashion_mnist()
     folder = base / FashionMNIST.__name__ / "raw"
-    sums = dict(FashionMNIST.resources)
 
-    if download and not _whole(folder, sums, verify):
-        with _fetched(sums, FashionMNIST.mirrors, base) as scratch:
-            _move(scratch, folder, sums)
+    if download and not _whole(folder, published, verify):
+        with _fetched(published.sums, published, base) as scratch:
+            _move(scratch, folder, published)
     # torchvision takes any unpacked file for the data set; the packed one is what has a sum.
-    _check_files("fashion_mnist", folder, sums, verify)
+    _check_files(folder, published, verify)
 
-    with _readable("fashion_mnist", folder):
-        read = {name: torch.from_numpy(_read_idx(folder / name)) for name in sums}
+    with _readable(published, folder):
+        read = {name: torch.from_numpy(_read_idx(folder / name)) for name in published.sums}
     train_images, test_images = (
         read[f"{side}-images-idx3-ubyte.gz"][:, None] for side in ("train", "t10k")
     )  # (N, 1, 28, 28)
@@ -139,7 +138,7 @@ def fashion_mnist(
         train=Split(train_images, train_labels, centre, spread),
         test=Split(test_images, test_labels, centre, spread),
         classes=tuple(FashionMNIST.classes),
-        source=_source("Fashion-MNIST", FashionMNIST.mirrors[0], verify),
+        source=published.source(verify),
         name="fashion_mnist",
     )
 
@@ -153,6 +152,31 @@ def data_folder(root: str | Path | None = None) -> Path:
     return repository / "data" if inside else Path.cwd() / "data"
 
 
+@dataclass(frozen=True)
+class _Published:
+    """What its publisher says of a data set.
+
+    Args:
+        name: as ``load`` knows it.
+        title: as people do.
+        addresses: the file itself, or the folders (ending in ``/``) to try in turn.
+        sums: MD5 sum of each file that the data set is read from.
+        megabytes: size of the download.
+    """
+
+    name: str
+    title: str
+    addresses: tuple[str, ...]
+    sums: dict[str, str]
+    megabytes: int
+
+    def source(self, verify: bool) -> str:
+        """Where the files come from, for ``Dataset.source``."""
+        if verify:
+            return f"{self.title}, {self.addresses[0]}, MD5 verified"
+        return f"files in {self.title}'s format, not verified"
+
+
 class _CheckedCIFAR10(CIFAR10):  # type: ignore[misc]
     """torchvision's reader, for files whose sums were compared already, or need not be."""
 
@@ -161,38 +185,51 @@ class _CheckedCIFAR10(CIFAR10):  # type: ignore[misc]
     meta: ClassVar = {**CIFAR10.meta, "md5": None}
 
 
-def _source(title: str, url: str, verify: bool) -> str:
-    if verify:
-        return f"{title}, {url}, MD5 verified"
-    return f"files in {title}'s format, not verified"
+def _published_cifar10() -> _Published:
+    sums = dict([*CIFAR10.train_list, *CIFAR10.test_list])
+    sums[CIFAR10.meta["filename"]] = CIFAR10.meta["md5"]
+    return _Published("cifar10", "CIFAR-10", (CIFAR10.url,), sums, megabytes=170)
 
 
-def _present(folder: Path, name: str, verify: bool) -> bool:
+def _published_fashion_mnist() -> _Published:
+    addresses = tuple(FashionMNIST.mirrors)
+    sums = dict(FashionMNIST.resources)
+    return _Published("fashion_mnist", "Fashion-MNIST", addresses, sums, megabytes=31)
+
+
+def _present(folder: Path, file: str, verify: bool) -> bool:
     """Whether a file is there; unpacked will do where no sum is asked for."""
-    unpacked = folder / name.removesuffix(".gz")
-    return (folder / name).is_file() or (not verify and unpacked.is_file())
+    unpacked = folder / file.removesuffix(".gz")
+    return (folder / file).is_file() or (not verify and unpacked.is_file())
 
 
-def _whole(folder: Path, sums: dict[str, str], verify: bool) -> bool:
+def _whole(folder: Path, published: _Published, verify: bool) -> bool:
     return all(
-        _present(folder, name, verify) and (not verify or calculate_md5(folder / name) == md5)
-        for name, md5 in sums.items()
+        _present(folder, file, verify) and (not verify or calculate_md5(folder / file) == md5)
+        for file, md5 in published.sums.items()
     )
 
 
-def _check_files(name: str, folder: Path, sums: dict[str, str], verify: bool) -> None:
+def _check_files(folder: Path, published: _Published, verify: bool) -> None:
     """Refuse a folder in which a file is missing or is not the published one.
 
     Raises:
         FileNotFoundError, ValueError: a sentence that names the file.
     """
-    for file, md5 in sums.items():
+    for file, md5 in published.sums.items():
         if not _present(folder, file, verify):
             raise FileNotFoundError(
                 _(
-                    'The data set "{name}" is not here: there is no {file} in {folder}; put the '
-                    'folder there, or fetch it with datasets.load("{name}", download=True).'
-                ).format(name=name, file=file, folder=folder)
+                    "{title} is not on this machine: there is no {file} in {folder}; fetch it with "
+                    'datasets.load("{name}", download=True) (about {megabytes} MB), put its files '
+                    "in that folder, or say with root= where they are."
+                ).format(
+                    title=published.title,
+                    file=file,
+                    folder=folder,
+                    name=published.name,
+                    megabytes=published.megabytes,
+                )
             )
         if verify and (found := calculate_md5(folder / file)) != md5:
             raise ValueError(
@@ -200,20 +237,20 @@ def _check_files(name: str, folder: Path, sums: dict[str, str], verify: bool) ->
                     "{path} is damaged: its MD5 sum is {found} and should be {md5}; fetch it again "
                     'with datasets.load("{name}", download=True), or, if the folder is your own '
                     "and meant to differ, pass verify=False."
-                ).format(path=folder / file, found=found, md5=md5, name=name)
+                ).format(path=folder / file, found=found, md5=md5, name=published.name)
             )
 
 
 @contextlib.contextmanager
-def _fetched(sums: dict[str, str], addresses: list[str], base: Path) -> Iterator[Path]:
+def _fetched(sums: dict[str, str], published: _Published, base: Path) -> Iterator[Path]:
     """A folder beside the data with the files named, whole and verified; gone afterwards.
 
     Nothing is written where a data set is looked for until all of it has arrived, so that a
     download cut short by whatever means leaves no half of one.
 
     Args:
-        sums: name and MD5 sum of each file.
-        addresses: the file itself, or the folders (ending in ``/``) to try in turn.
+        sums: name and MD5 sum of each file to fetch.
+        published: says from where.
         base: folder to write in.
 
     Raises:
@@ -231,11 +268,11 @@ def _fetched(sums: dict[str, str], addresses: list[str], base: Path) -> Iterator
         ) from error
     with scratch as path:
         for file, md5 in sums.items():
-            _fetch(file, md5, addresses, path)
+            _fetch(file, md5, published.addresses, path)
         yield Path(path)
 
 
-def _fetch(file: str, md5: str, addresses: list[str], folder: str) -> None:
+def _fetch(file: str, md5: str, addresses: tuple[str, ...], folder: str) -> None:
     reasons = []
     for address in addresses:
         url = address + file if address.endswith("/") else address
@@ -258,23 +295,23 @@ def _fetch(file: str, md5: str, addresses: list[str], folder: str) -> None:
     )
 
 
-def _move(source: Path, target: Path, names: dict[str, str]) -> None:
+def _move(source: Path, target: Path, published: _Published) -> None:
     """Put verified files in their place, each at once."""
     target.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (source / name).replace(target / name)
+    for file in published.sums:
+        (source / file).replace(target / file)
 
 
 @contextlib.contextmanager
-def _readable(name: str, folder: Path) -> Iterator[None]:
+def _readable(published: _Published, folder: Path) -> Iterator[None]:
     """Turn what a malformed file makes the readers raise into one sentence."""
     malformed = (pickle.UnpicklingError, EOFError, KeyError, IndexError, TypeError, ValueError)
     try:
         yield
     except (*malformed, AttributeError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(
-            _('{folder} does not hold "{name}" in its published format ({reason}).').format(
-                folder=folder, name=name, reason=f"{type(error).__name__}: {error}"
+            _("{folder} does not hold {title} in its published format ({reason}).").format(
+                folder=folder, title=published.title, reason=f"{type(error).__name__}: {error}"
             )
         ) from error
 
