@@ -1,0 +1,254 @@
+"""The command line: reads the arguments, hands them to the library, puts its errors in a line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from course_utils.authoring import add_subcommands
+from course_utils.i18n import LANGUAGES, _, set_language
+
+__all__ = ["main"]
+
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command.
+
+    Args:
+        argv: the arguments; those of the process by default.
+
+    Returns:
+        The exit status: 0, 1 for a lesson or a check that failed, 2 for a request that could not
+        be met, 130 for an interruption.
+    """
+    # The help itself is in the reader's language, so that must be known before the rest is read.
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--language", nargs="?")
+    language = early.parse_known_args(argv)[0].language
+    if language in LANGUAGES:
+        set_language(language)
+
+    arguments = _parser().parse_args(argv)
+    handler: Callable[[argparse.Namespace], int] = arguments.handler
+    try:
+        return handler(arguments)
+    except KeyboardInterrupt:
+        print(_("Interrupted: what was finished is kept."), file=sys.stderr)
+        return INTERRUPTED
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
+        if arguments.debug:
+            raise
+        print(_sentence(error), file=sys.stderr)
+        return REFUSED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m course_utils",
+        description=_("The course's commands; each has a --help of its own, with an example."),
+        allow_abbrev=False,
+    )
+    _add_common(parser, LANGUAGES, _("language of the messages"))
+    parser.set_defaults(language=None, debug=False)
+    commands = parser.add_subparsers(required=True, metavar=_("COMMAND"))
+
+    run = _add_command(
+        commands,
+        "run",
+        _run,
+        _("Run the lessons and write their pages and an index under build/."),
+        "run --lesson 3 --language en --profile quick",
+        (*LANGUAGES, "all"),
+    )
+    run.add_argument(
+        "--lesson",
+        dest="numbers",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help=_("numbers of the lessons to run; every lesson when none is given"),
+    )
+    run.add_argument(
+        "--profile",
+        metavar=_("NAME"),
+        help=_("parameters to run with, from profiles/; the lessons' own when none is given"),
+    )
+
+    lab = _add_command(
+        commands,
+        "lab",
+        _lab,
+        _("Open JupyterLab on the first lesson."),
+        "lab --language en",
+        LANGUAGES,
+    )
+    lab.add_argument(
+        "--no-browser",
+        dest="browser",
+        action="store_false",
+        help=_("only start the server and print its address"),
+    )
+
+    _add_command(
+        commands,
+        "test",
+        _test,
+        _("Check everything: lint, types, unit tests, doctests and both editions of the lessons."),
+        "test",
+        LANGUAGES,
+    )
+
+    sweep = _add_command(
+        commands,
+        "sweep",
+        _sweep,
+        _("Run the degradation experiment over a grid; what is in the store is not run again."),
+        "sweep --dataset digits --families plain residual --depths 8 20 56 --seeds 0 1 2 "
+        "--epochs 20 --store build/records",
+        LANGUAGES,
+    )
+    sweep.add_argument("--dataset", default="digits", metavar=_("NAME"), help=_("the data set"))
+    sweep.add_argument(
+        "--families",
+        nargs="+",
+        default=["plain", "residual"],
+        metavar=_("NAME"),
+        help=_("families of nets: plain, residual, dense, or your own as module:function"),
+    )
+    sweep.add_argument(
+        "--depths", nargs="+", type=int, required=True, metavar="N", help=_("depths of the nets")
+    )
+    sweep.add_argument(
+        "--seeds", nargs="+", type=int, default=[0], metavar="N", help=_("seeds of the runs")
+    )
+    sweep.add_argument("--epochs", type=int, metavar="N", help=_("passes over the training split"))
+    sweep.add_argument("--size", type=int, metavar="N", help=_("side of the images, in pixels"))
+    sweep.add_argument(
+        "--store",
+        type=Path,
+        default=Path("build/records"),
+        metavar=_("FOLDER"),
+        help=_("where the records lie"),
+    )
+
+    add_subcommands(commands)
+    return parser
+
+
+def _add_command(
+    commands: Any,
+    name: str,
+    handler: Callable[[argparse.Namespace], int],
+    summary: str,
+    example: str,
+    languages: Sequence[str],
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=_("Example:") + f"\n  python -m course_utils {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    editions = name in ("run", "lab")
+    _add_common(
+        parser,
+        languages,
+        _("the edition, fr by default, and the language of the messages")
+        if editions
+        else _("language of the messages"),
+    )
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser, languages: Sequence[str], about: str) -> None:
+    # Without a default here, an option given before the command is not undone by the command's.
+    parser.add_argument("--language", choices=languages, default=argparse.SUPPRESS, help=about)
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help=_("show where in the code an error comes from"),
+    )
+
+
+def _sentence(error: Exception) -> str:
+    """An error as one line, without Python's own decoration."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return _(
+            "The package {name!r} is not installed: run `pip install -r requirements.txt -e .` in "
+            "the folder of the course."
+        ).format(name=error.name)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from course_utils import course
+
+    root = course.find_root()
+    lessons = course.find_lessons(root, arguments.language or "fr", arguments.numbers)
+    parameters = course.lesson_parameters(root, lessons, arguments.profile)
+    status = 0
+    for outcome in course.run_lessons(root, parameters):
+        if outcome.error:
+            print(outcome.error, file=sys.stderr)
+            status = FAILED
+    index = course.build_index(root)
+    print(_("Open {index} in a browser.").format(index=index))
+    return status
+
+
+def _lab(arguments: argparse.Namespace) -> int:
+    from course_utils import course
+
+    return course.open_lab(
+        course.find_root(), arguments.language or "fr", browser=arguments.browser
+    )
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    from course_utils import course, suite
+
+    results = suite.run_parts(suite.parts_of(course.find_root()))
+    print("\n" + suite.table(results))
+    return 0 if all(result.passed for result in results) else FAILED
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from course_utils import degradation
+
+    chosen = {"epochs": arguments.epochs, "size": arguments.size}
+    specs = degradation.grid(
+        dataset=arguments.dataset,
+        families=arguments.families,
+        depths=arguments.depths,
+        seeds=arguments.seeds,
+        **{name: value for name, value in chosen.items() if value is not None},
+    )
+    try:
+        records = degradation.sweep(specs, arguments.store)
+    except degradation.SweepError as error:
+        print(_sentence(error), file=sys.stderr)
+        return FAILED
+    print(f"{_('family'):12}{_('depth'):>6}{_('seed'):>6}{_('training error'):>18}", end="")
+    print(f"{_('test error'):>14}")
+    for record in records:
+        spec = record.spec
+        print(
+            f"{spec.family:12}{spec.depth:6}{spec.seed:6}"
+            f"{record.train_error:18.1%}{record.test_error:14.1%}"
+        )
+    try:
+        print(degradation.verdict(records))
+    except ValueError as error:  # a grid too small to judge is run and recorded all the same
+        print(_sentence(error))
+    return 0
