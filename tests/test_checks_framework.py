@@ -69,8 +69,9 @@ def test_html_escapes_what_the_reader_wrote_and_shows_backticks_as_code() -> Non
 
 def test_the_verdict_is_worded_when_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     feedback = Feedback(True, "message")
-    monkeypatch.setattr("course_utils.checks.feedback._", {"Correct": "Juste"}.__getitem__)
-    assert str(feedback) == "Juste: message"
+    french = {"Correct": "Juste", "{verdict}: {message}": "{verdict} : {message}"}
+    monkeypatch.setattr("course_utils.checks.feedback._", french.__getitem__)
+    assert str(feedback) == "Juste : message"
 
 
 def test_an_exception_becomes_feedback_with_its_name_and_the_readers_line() -> None:

@@ -74,7 +74,7 @@ class Feedback:
         return self.passed is True
 
     def __str__(self) -> str:
-        text = f"{self.verdict}: {self.message}"
+        text = _("{verdict}: {message}").format(verdict=self.verdict, message=self.message)
         return text if self.hint is None else text + "\n" + _("Hint: {hint}").format(hint=self.hint)
 
     def _icon_and_colour(self) -> tuple[str, str]:
