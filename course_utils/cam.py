@@ -1,0 +1,501 @@
+"""Class activation maps: where a network that ends in average pooling and a linear layer looks.
+
+For features ``f`` before the pooling, weights ``W`` and bias ``b`` of the linear layer, the map of
+class ``c`` is ``M_c = sum_k W[c, k] f[k] + b[c]``: the linear layer applied at every position, as a
+1x1 convolution. Its mean over the positions *is* the logit of class ``c``, and that is checked on
+every call. The way from the features to the logits is followed while the network runs, so the maps
+come from the tensor that was really pooled, whatever the layers before it are called.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_utils.head import Head, run_to_head
+from course_utils.i18n import _
+
+__all__ = ["CAM", "class_activation_maps"]
+
+# A map of at most this many cells (3x3) locates nothing finer than a third of the image.
+COARSE_CELLS = 9
+
+# Largest difference allowed between a map's mean and its logit, over the largest logit.
+TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
+# Where products are rounded to fewer bits than the tensors hold, and where sums cancel, errors are
+# counted in unit roundoffs instead: of the largest logit first, then of the sums' own terms.
+ROUNDOFFS = 8
+TF32_ROUNDOFF = 2.0**-11
+BF16_ROUNDOFF = 2.0**-9
+
+
+# ------------------------------------------------------------------------------------ the answer
+
+
+@dataclass(frozen=True, eq=False)
+class CAM:
+    """Class activation maps, what they were made from, and the steps that prepare them for the eye.
+
+    Every step returns a new ``CAM``, and does one thing only, so that none happens unasked:
+    ``cam.select(3).positive().resized(64).normalized().maps``.
+
+    Attributes:
+        maps: ``(B, C, h, w)``, raw and signed as they leave ``class_activation_maps``; after
+            ``select``, ``(B, h, w)`` for one class an image or ``(B, n, h, w)`` for ``n``.
+        logits: ``(B, C)``, the model's own answer; after ``select``, those of the classes chosen.
+        feature_layer: name of the module whose output was pooled.
+        linear_layer: name of the linear layer.
+        bias: whether the bias is in the maps.
+        error: largest difference between a map's mean (bias included) and its logit, over the
+            largest logit, as measured on this call.
+        classes: the classes chosen by ``select``, ``(B,)`` or ``(B, n)``; ``None`` before.
+    """
+
+    maps: Tensor
+    logits: Tensor
+    feature_layer: str
+    linear_layer: str
+    bias: bool = True
+    error: float = 0.0
+    classes: Tensor | None = None
+    _flat: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def flat(self) -> Tensor:
+        """Which maps show nothing: the same value everywhere, or no positive value; bool."""
+        return _is_flat(self.maps) if self._flat is None else self._flat
+
+    def select(self, classes: Any = None) -> CAM:
+        """The map of one class an image (or of ``n`` classes an image).
+
+        Args:
+            classes: an integer (that class for every image); a list, array or tensor of ``B``
+                integers (one for each image) or an array or tensor ``(B, n)``; ``None`` for the
+                class each image is predicted to be.
+
+        Returns:
+            A ``CAM`` with maps ``(B, h, w)`` and logits ``(B,)``, or ``(B, n, h, w)`` and
+            ``(B, n)``.
+
+        Raises:
+            TypeError: a class is not an integer (``True`` is not one).
+            ValueError: a class is out of range, there is not one for each image, or the classes
+                were already chosen.
+
+        >>> cam = CAM(torch.arange(8.0).view(2, 4, 1, 1), torch.eye(2, 4), "features", "fc")
+        >>> cam.select().maps.flatten().tolist()
+        [0.0, 5.0]
+        >>> cam.select([3, 2]).maps.flatten().tolist()
+        [3.0, 6.0]
+        """
+        if self.classes is not None:
+            raise ValueError(
+                _(
+                    "The classes of these maps are already chosen: call select on the maps of all "
+                    "the classes, as class_activation_maps returns them."
+                )
+            )
+        chosen = _class_index(classes, self.logits).to(self.maps.device)
+        index = chosen.reshape(len(chosen), -1)  # (B, n)
+        rows = torch.arange(len(chosen), device=index.device)[:, None]  # (B, 1)
+        shape = chosen.shape
+        flat = None if self._flat is None else self._flat[rows, index].reshape(shape)
+        return replace(
+            self,
+            maps=self.maps[rows, index].reshape(*shape, *self.maps.shape[2:]),
+            logits=self.logits[rows, index].reshape(shape),
+            classes=chosen,
+            _flat=flat,
+        )
+
+    def positive(self) -> CAM:
+        """The evidence for the class alone: negative values become zero.
+
+        >>> cam = CAM(torch.tensor([[[[-1.0, 2.0]]]]), torch.tensor([[0.5]]), "features", "fc")
+        >>> cam.positive().maps.tolist()
+        [[[[0.0, 2.0]]]]
+        """
+        return replace(self, maps=self.maps.clamp(min=0))
+
+    def resized(self, size: int | Sequence[int]) -> CAM:
+        """The maps at another size, by bilinear interpolation between the centres of the cells.
+
+        It draws the map over the image; it adds no resolution.
+
+        Args:
+            size: height and width in pixels, or one number for both.
+
+        Raises:
+            TypeError: the size is not made of integers.
+            ValueError: the size is not one or two positive integers.
+
+        >>> cam = CAM(torch.tensor([[[[0.0, 4.0]]]]), torch.tensor([[2.0]]), "features", "fc")
+        >>> cam.resized((1, 4)).maps.tolist()
+        [[[[0.0, 1.0, 3.0, 4.0]]]]
+        """
+        height, width = _checked_size(size)
+        h, w = self.maps.shape[-2:]
+        larger = F.interpolate(
+            self.maps.reshape(1, -1, h, w), (height, width), mode="bilinear", align_corners=False
+        )
+        return replace(self, maps=larger.reshape(*self.maps.shape[:-2], height, width))
+
+    def normalized(self, shared: bool = False) -> CAM:
+        """The maps brought to [0, 1], each by its own minimum and maximum, or all by one scale.
+
+        A map that is flat or has no positive value becomes zeros, and ``flat`` says so. With
+        ``shared=True`` every map of this ``CAM`` is read on one scale, from the smallest value to
+        the largest of them all: maps remain comparable, and none is set to zero by itself.
+
+        Args:
+            shared: one scale for all the maps, instead of one for each.
+
+        >>> cam = CAM(torch.tensor([[[[1.0, 3.0]], [[-2.0, -1.0]]]]), torch.zeros(1, 2), "f", "fc")
+        >>> cam.normalized().maps.tolist(), cam.normalized().flat.tolist()
+        ([[[[0.0, 1.0]], [[0.0, 0.0]]]], [[False, True]])
+        >>> cam.normalized(shared=True).maps.tolist()
+        [[[[0.6000000238418579, 1.0]], [[0.0, 0.20000000298023224]]]]
+        """
+        flat = self.flat
+        if shared:
+            scaled = self.maps.reshape(1, 1, -1)  # one map, as far as the scale can tell
+            normalized = _min_max(scaled, _is_flat(scaled)).reshape(self.maps.shape)
+        else:
+            normalized = _min_max(self.maps, flat)
+        return replace(self, maps=normalized, _flat=flat)
+
+
+def _min_max(maps: Tensor, flat: Tensor) -> Tensor:
+    """``maps`` scaled to [0, 1] over their last two dimensions, zeros where ``flat``."""
+    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    silent = flat[..., None, None]
+    span = torch.where(silent, torch.ones_like(high), high - low)
+    return torch.where(silent, torch.zeros_like(maps), (maps - low) / span)
+
+
+def _is_flat(maps: Tensor) -> Tensor:
+    """Which maps have no positive value, or vary by no more than rounding does."""
+    low, high = maps.amin((-2, -1)), maps.amax((-2, -1))
+    rounding = 16 * torch.finfo(maps.dtype).eps * torch.maximum(low.abs(), high.abs())
+    return (high <= 0) | (high - low <= rounding)
+
+
+def _checked_size(size: int | Sequence[int]) -> tuple[int, int]:
+    """``size`` as (height, width)."""
+    pair = tuple(size) if isinstance(size, list | tuple) else (size, size)
+    if any(isinstance(side, bool) or not isinstance(side, numbers.Integral) for side in pair):
+        raise TypeError(
+            _("A size is one integer or (height, width) in pixels, not {size}.").format(
+                size=repr(size)
+            )
+        )
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(
+            _("A size is one positive integer or (height, width), not {size}.").format(size=size)
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _class_index(classes: Any, logits: Tensor) -> Tensor:
+    """``classes`` as int64 ``(B,)`` or ``(B, n)``, checked against logits ``(B, C)``."""
+    batch, count = logits.shape
+    if classes is None:
+        return logits.argmax(1)
+    expected = _(
+        "expected an integer from 0 to {last}, or {batch} of them (one for each image), or None "
+        "for the predicted class"
+    ).format(last=count - 1, batch=batch)
+    single = _as_integer(classes)
+    if single is not None:
+        index = torch.tensor(single)
+    elif isinstance(classes, list | tuple):
+        integers = [_as_integer(value) for value in classes]
+        if None in integers:
+            raise TypeError(
+                _("{value} is not a class: {expected}.").format(
+                    value=repr(classes[integers.index(None)]), expected=expected
+                )
+            )
+        index = torch.tensor(integers, dtype=torch.int64)
+    elif _is_array(classes) and _holds_integers(torch.as_tensor(classes)):
+        index = torch.as_tensor(classes).to(torch.int64)
+    else:
+        what = str(classes.dtype) if _is_array(classes) else repr(classes)
+        raise TypeError(
+            _("{value} is not a class: {expected}.").format(value=what, expected=expected)
+        )
+    if index.dim() == 0:
+        index = index.expand(batch)
+    if index.dim() > 2 or len(index) != batch or index.numel() == 0:
+        raise ValueError(
+            _("Classes of shape {shape} do not fit: {expected}.").format(
+                shape=tuple(index.shape), expected=expected
+            )
+        )
+    outside = index[(index < 0) | (index >= count)]
+    if len(outside):
+        raise ValueError(
+            _("Class {value} does not exist: {expected}.").format(
+                value=int(outside[0]), expected=expected
+            )
+        )
+    return index
+
+
+def _is_array(value: Any) -> bool:
+    """Whether ``value`` is a tensor or a NumPy array."""
+    return hasattr(value, "dtype") and hasattr(value, "shape")
+
+
+def _holds_integers(values: Tensor) -> bool:
+    """Whether the tensor's type is an integer one (bool is not)."""
+    return not (values.dtype == torch.bool or values.is_floating_point() or values.is_complex())
+
+
+def _as_integer(value: Any) -> int | None:
+    """``value`` as an ``int`` if it is one integer, whoever made it; ``True`` is not one."""
+    if isinstance(value, Tensor):
+        return int(value) if value.dim() == 0 and _holds_integers(value) else None
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        return None
+    return int(value)
+
+
+# ------------------------------------------------------------------------------- the public door
+
+
+def class_activation_maps(model: nn.Module, images: Tensor, *, bias: bool = True) -> CAM:
+    """The class activation maps of every class, from one forward pass.
+
+    The model runs in evaluation mode, without gradients, and is left exactly as it was: no hook,
+    every module's own training flag, gradients, running statistics and random state.
+
+    Args:
+        model: a network whose head is global average pooling, then one linear layer (dropout and
+            reshaping between them are allowed), and that returns its logits.
+        images: ``(B, C_in, H, W)``, prepared as the model takes them.
+        bias: whether the linear layer's bias is in the maps; with it, ``maps.mean((2, 3))`` equals
+            the logits.
+
+    Returns:
+        A ``CAM`` with maps ``(B, C, h, w)``, raw and signed, and logits ``(B, C)``. Maps are in
+        float32, or in float64 where the model is.
+
+    Raises:
+        TypeError: the model is not a module, or the images are not a tensor of the model's type.
+        ValueError: the images have the wrong shape, are empty or not finite, or the model's head
+            is not global average pooling then linear; the sentence says what it is instead.
+
+    Warns:
+        UserWarning: the maps are 3x3 or smaller.
+
+    Source: Zhou et al. 2016, "Learning Deep Features for Discriminative Localization",
+    arXiv 1512.04150, equations 1 and 2.
+
+    >>> net = nn.Sequential(
+    ...     nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    ... )
+    >>> cam = class_activation_maps(net, torch.rand(2, 1, 8, 8))
+    >>> cam.maps.shape, cam.feature_layer, cam.linear_layer
+    (torch.Size([2, 3, 6, 6]), '0', '3')
+    >>> torch.allclose(cam.maps.mean((2, 3)), cam.logits, atol=1e-6)
+    True
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            _("The model is a {type}: expected a torch.nn.Module.").format(
+                type=type(model).__name__
+            )
+        )
+    _check_images(images)
+    # A compiled module keeps the original one, with the same parameters, under this name; the
+    # compiled code cannot be followed layer by layer.
+    model = getattr(model, "_orig_mod", model)
+    with torch.no_grad():
+        with _evaluation_mode(model.modules()), _kept_random_state(images.device):
+            try:
+                output, head = run_to_head(model, images)
+            except RuntimeError as failure:
+                _explain_mismatch(model, images, failure)
+                raise
+        logits = output.reshape(len(images), -1)  # (B, C)
+        maps = _apply_everywhere(head, bias=bias)  # (B, C, h, w)
+        error = _checked_error(maps, logits, head, bias=bias)
+    h, w = maps.shape[2:]
+    if h * w <= COARSE_CELLS:
+        warnings.warn(
+            _(
+                "The maps are only {h}x{w}: they cannot show where an object is; use larger images "
+                "or a network that keeps more resolution."
+            ).format(h=h, w=w),
+            stacklevel=2,
+        )
+    return CAM(maps, logits, head.feature_layer, head.linear_layer, bias, error)
+
+
+def _check_images(images: Tensor) -> None:
+    """Refuse images that no model could take."""
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            _("The images are a {type}: expected a torch.Tensor (B, C, H, W).").format(
+                type=type(images).__name__
+            )
+        )
+    if images.dim() != 4:
+        raise ValueError(
+            _(
+                "The images have shape {shape}: expected (B, C, H, W); a single image takes "
+                "image[None]."
+            ).format(shape=tuple(images.shape))
+        )
+    if images.numel() == 0:
+        raise ValueError(
+            _("The images have shape {shape}: expected at least one image and one pixel.").format(
+                shape=tuple(images.shape)
+            )
+        )
+    # The sum meets every NaN and infinity in one pass; it may also overflow by itself, so only a
+    # sum that is not finite pays for the full test.
+    if not math.isfinite(images.sum().item().real) and not torch.isfinite(images).all():
+        raise ValueError(
+            _("The images hold NaN or infinite values: check how they were loaded and normalised.")
+        )
+
+
+def _explain_mismatch(model: nn.Module, images: Tensor, error: RuntimeError) -> None:
+    """Raise one clear sentence if ``error`` comes from images that are not what the model takes."""
+    first = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if first is None:
+        return
+    if first.device != images.device:
+        raise ValueError(
+            _(
+                "The images are on {images} and the model on {model}: move one of them, "
+                "for example images.to({model!r})."
+            ).format(images=str(images.device), model=str(first.device))
+        ) from error
+    if first.dtype != images.dtype and not torch.is_autocast_enabled(images.device.type):
+        raise TypeError(
+            _(
+                "The images are {images} and the model's weights {model}: convert the images with "
+                "images.to({model})."
+            ).format(images=images.dtype, model=first.dtype)
+        ) from error
+    stem = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    if stem is not None and stem.in_channels != images.shape[1]:
+        raise ValueError(
+            _(
+                "The images have shape {shape} and the model's first convolution takes {channels} "
+                "channels: expected (B, {channels}, H, W)."
+            ).format(shape=tuple(images.shape), channels=stem.in_channels)
+        ) from error
+
+
+@contextmanager
+def _evaluation_mode(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Evaluation mode for a while; each module gets its own flag back.
+
+    The flags are set one by one: ``train()`` and ``eval()`` may be overridden and do more.
+    """
+    training = [module for module in modules if module.training]
+    try:
+        for module in training:
+            module.training = False
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def _kept_random_state(device: torch.device) -> Iterator[None]:
+    """Leave torch's generators as they were, even if the model draws random numbers."""
+    mps_state = torch.mps.get_rng_state() if device.type == "mps" else None
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            if mps_state is not None:
+                torch.mps.set_rng_state(mps_state)
+
+
+# ----------------------------------------------------------------------------- maps and their check
+
+
+def _apply_everywhere(head: Head, *, bias: bool) -> Tensor:
+    """The linear layer at every position, as a 1x1 convolution: ``(B, C, h, w)``."""
+    wide = torch.float64 in (head.features.dtype, head.weight.dtype)
+    dtype = torch.float64 if wide else torch.float32
+    features, weight = head.features.to(dtype), head.weight.to(dtype)
+    offset = head.bias.to(dtype) if bias and head.bias is not None else None
+    with torch.autocast(features.device.type, enabled=False):
+        if features.device.type == "cpu":
+            return F.conv2d(features, weight[:, :, None, None], offset)
+        # Convolutions on CUDA round to TF32 by default, linear layers do not.
+        return F.linear(features.movedim(1, -1), weight, offset).movedim(-1, 1)
+
+
+def _checked_error(maps: Tensor, logits: Tensor, head: Head, *, bias: bool) -> float:
+    """The largest difference between maps' means and logits, over the largest logit.
+
+    ``ValueError`` if it is more than rounding explains.
+    """
+    offset = 0 if head.bias is None else head.bias.to(maps.dtype)
+    means = maps.mean((2, 3))  # (B, C)
+    if not bias:
+        means = means + offset
+    difference = (means - logits.to(maps.dtype)).abs().max().item()
+    largest = logits.abs().max().item()
+    if not math.isfinite(difference):
+        raise ValueError(
+            _(
+                "The model's features or logits are NaN or infinite, although the images are "
+                "finite: check the model's weights."
+            )
+        )
+    error = difference / largest if largest > 0 else math.inf if difference > 0 else 0.0
+    reduced = _reduced_roundoff(head, logits)
+    tolerance = TOLERANCES[maps.dtype] if reduced is None else ROUNDOFFS * reduced
+    if error <= tolerance:
+        return error
+    # Large terms that cancel leave a small logit, next to which honest rounding looks large.
+    terms = head.weight.to(maps.dtype).abs() @ head.features.to(maps.dtype).abs().mean((2, 3)).T
+    size = (terms.T + (offset.abs() if isinstance(offset, Tensor) else 0)).max().item()
+    roundoff = torch.finfo(maps.dtype).eps / 2 if reduced is None else reduced
+    if difference <= ROUNDOFFS * roundoff * size:
+        return error
+    raise ValueError(
+        _(
+            "The maps' means and the logits differ by {error:.1e} of the largest logit (at most "
+            "{tolerance:.1e} was expected): something changes the features or the logits out of "
+            "sight, such as a hook or an operation in place after the pooling."
+        ).format(error=error, tolerance=tolerance)
+    )
+
+
+def _reduced_roundoff(head: Head, logits: Tensor) -> float | None:
+    """The unit roundoff of the head's products, where it is coarser than float32; else ``None``."""
+    dtypes = {head.features.dtype, head.weight.dtype, head.dtype, logits.dtype}
+    if torch.bfloat16 in dtypes:
+        return BF16_ROUNDOFF
+    if torch.float16 in dtypes:
+        return TF32_ROUNDOFF  # the same eleven bits
+    device = head.features.device.type
+    if torch.float64 in dtypes:
+        return None
+    if device == "cuda":
+        precision = torch.backends.cuda.matmul.fp32_precision
+    elif device == "cpu":
+        precision = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
+    else:
+        precision = "tf32"  # an accelerator that cannot be asked
+    return {"tf32": TF32_ROUNDOFF, "bf16": BF16_ROUNDOFF}.get(precision)
