@@ -1,0 +1,60 @@
+"""The project's own checks: what they run, on which copies, and in which order."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from course_utils import suite
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("course_utils.i18n._chosen", "en")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "quick.toml").write_text("[03_a]\nepochs = 2\n", encoding="utf-8")
+    for language in ("fr", "en"):
+        folder = tmp_path / "notebooks" / language
+        folder.mkdir(parents=True)
+        cells = [new_code_cell("epochs = 20", metadata={"tags": ["parameters"]})]
+        nbformat.write(new_notebook(cells=cells), folder / "03_a.ipynb")
+    return tmp_path
+
+
+def test_every_part_runs_this_python_at_the_root_and_passes_by_its_status(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], cwd: Path) -> SimpleNamespace:
+        assert cwd == root
+        assert command[:2] == [sys.executable, "-m"]
+        ran.append(command[2:])
+        return SimpleNamespace(returncode=len(ran) == 3)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    results = suite.run_parts(suite.parts_of(root))
+    assert [result.passed for result in results] == [True, True, False, True, True, True]
+    assert [command[0] for command in ran] == ["ruff", "ruff", "mypy", "pytest", "pytest", "pytest"]
+    assert ran[4][-1] == "notebooks/fr/03_a.ipynb"
+    assert ran[5][-1] == "build/test-en/03_a.ipynb"
+    copy = nbformat.read(root / ran[5][-1], as_version=4)
+    assert copy.cells[1].source.splitlines()[-1] == "epochs = 2"
+
+
+def test_a_course_without_an_edition_fails_that_part_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda _command, cwd: SimpleNamespace(returncode=0))
+    (root / "notebooks" / "en" / "03_a.ipynb").unlink()
+    results = suite.run_parts(suite.parts_of(root))
+    assert [result.passed for result in results] == [True] * 5 + [False]
+    assert "There is no lesson in" in capsys.readouterr().out
