@@ -239,13 +239,14 @@ def _sweep(arguments: argparse.Namespace) -> int:
     except degradation.SweepError as error:
         print(_sentence(error), file=sys.stderr)
         return FAILED
-    print(f"{_('family'):12}{_('depth'):>6}{_('seed'):>6}{_('training error'):>18}", end="")
-    print(f"{_('test error'):>14}")
+    family, depth, seed = _("family"), _("depth"), _("seed")
+    train, test = _("training error"), _("test error")
+    print(f"{family:12}{depth:>12}{seed:>8}{train:>26}{test:>18}")
     for record in records:
         spec = record.spec
         print(
-            f"{spec.family:12}{spec.depth:6}{spec.seed:6}"
-            f"{record.train_error:18.1%}{record.test_error:14.1%}"
+            f"{spec.family:12}{spec.depth:12}{spec.seed:8}"
+            f"{record.train_error:26.1%}{record.test_error:18.1%}"
         )
     try:
         print(degradation.verdict(records))
