@@ -59,9 +59,7 @@ class ConvBNReLU(nn.Sequential):
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1
     ) -> None:
-        super().__init__(
-            *conv_bn(in_channels, out_channels, kernel_size, stride), nn.ReLU()
-        )
+        super().__init__(*conv_bn(in_channels, out_channels, kernel_size, stride), nn.ReLU())
 
 
 class PadShortcut(nn.Module):
@@ -85,8 +83,8 @@ class PadShortcut(nn.Module):
         if out_channels < in_channels:
             raise ValueError(
                 _(
-                    "Option A can only add channels: {out_channels} maps cannot hold {in_channels}. "
-                    "Use option B, which projects."
+                    "Option A can only add channels: {out_channels} maps cannot hold "
+                    "{in_channels}. Use option B, which projects."
                 ).format(in_channels=in_channels, out_channels=out_channels)
             )
         self.extra = out_channels - in_channels
@@ -94,9 +92,7 @@ class PadShortcut(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to ``(B, C + extra, ceil(H/stride), ceil(W/stride))``."""
-        return F.pad(
-            x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra)
-        )
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
 
     def extra_repr(self) -> str:
         return f"extra={self.extra}, stride={self.stride}"
@@ -173,9 +169,7 @@ def identity_block(channels: int) -> ResidualBlock:
     return ResidualBlock(channels, channels, shortcut="A")
 
 
-def projection_block(
-    in_channels: int, out_channels: int, stride: int = 2
-) -> ResidualBlock:
+def projection_block(in_channels: int, out_channels: int, stride: int = 2) -> ResidualBlock:
     """A residual block whose shortcut is a 1×1 convolution with BN, because the shape changes.
 
     >>> projection_block(16, 32)(torch.rand(1, 16, 8, 8)).shape
@@ -202,9 +196,7 @@ class BottleneckBlock(nn.Module):
     torch.Size([1, 256, 7, 7])
     """
 
-    def __init__(
-        self, in_channels: int, width: int, out_channels: int, stride: int = 1
-    ) -> None:
+    def __init__(self, in_channels: int, width: int, out_channels: int, stride: int = 1) -> None:
         super().__init__()
         self.body = nn.Sequential(
             ConvBNReLU(in_channels, width, kernel_size=1),
@@ -228,10 +220,7 @@ def stage(
     torch.Size([1, 32, 4, 4])
     """
     first = ResidualBlock(in_channels, out_channels, stride, shortcut)
-    others = [
-        ResidualBlock(out_channels, out_channels, 1, shortcut)
-        for _n in range(n_blocks - 1)
-    ]
+    others = [ResidualBlock(out_channels, out_channels, 1, shortcut) for _n in range(n_blocks - 1)]
     return nn.Sequential(first, *others)
 
 
@@ -263,15 +252,14 @@ def initialise(model: nn.Module, seed: int) -> None:
     shortcuts = {
         inner
         for module in model.modules()
-        if isinstance(getattr(module, "shortcut", None), nn.Module)
-        for inner in module.shortcut.modules()
+        for name, child in module.named_children()
+        if name == "shortcut"
+        for inner in child.modules()
     }
     for module in sorted(model.modules(), key=lambda module: module in shortcuts):
         if isinstance(module, nn.Conv2d | nn.Linear):
             if isinstance(module, nn.Conv2d):
-                fan_out = (
-                    module.weight[0, 0].numel() * module.out_channels // module.groups
-                )
+                fan_out = module.weight[0, 0].numel() * module.out_channels // module.groups
                 std = (2 / fan_out) ** 0.5
             else:
                 std = module.in_features**-0.5

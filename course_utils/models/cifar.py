@@ -1,4 +1,4 @@
-"""The plain and residual nets of the degradation experiment: one class, so that both are the same net but for the additions."""
+"""The plain and residual CIFAR nets: one class, the same net but for the additions."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ def blocks_per_stage(depth: int) -> int:
     """
     if isinstance(depth, bool) or not isinstance(depth, int):
         raise TypeError(
-            _("A depth is a whole number such as 20, not {depth!r}.").format(
-                depth=depth
-            )
+            _("A depth is a whole number such as 20, not {depth!r}.").format(depth=depth)
         )
     if depth < 8 or (depth - 2) % 6:
         lower = max(8, 6 * ((depth - 2) // 6) + 2)
@@ -114,7 +112,7 @@ def cifar_net(
 
 
 @torch.no_grad()
-def _become_identity(block: ResidualBlock) -> None:
+def _become_identity(block: nn.Module) -> None:
     """Set a *plain* block so that it gives back any non-negative input, in eval mode."""
     for module in block.modules():
         if isinstance(module, nn.Conv2d):
@@ -150,17 +148,16 @@ def deepen(model: CifarNet, depth: int) -> CifarNet:
     """
     blocks = [block for block in model.modules() if isinstance(block, ResidualBlock)]
     if any(block.shortcut is not None for block in blocks):
-        raise ValueError(
-            _("Only a plain net (shortcut=None) is deepened with identity layers.")
-        )
+        raise ValueError(_("Only a plain net (shortcut=None) is deepened with identity layers."))
     added = blocks_per_stage(depth) - blocks_per_stage(model.depth)
     if added < 0:
         raise ValueError(
-            _(
-                "A net of depth {old} cannot be deepened to {new}: ask for {old} or more."
-            ).format(old=model.depth, new=depth)
+            _("A net of depth {old} cannot be deepened to {new}: ask for {old} or more.").format(
+                old=model.depth, new=depth
+            )
         )
-    convolution: nn.Conv2d = model.stem[0]
+    convolution = model.stem[0]
+    assert isinstance(convolution, nn.Conv2d)  # a stem is conv, BN, ReLU
     deeper = CifarNet(
         depth,
         None,
@@ -168,10 +165,8 @@ def deepen(model: CifarNet, depth: int) -> CifarNet:
         convolution.in_channels,
         model.linear.out_features,
     ).to(convolution.weight)
-    deeper.load_state_dict(
-        model.state_dict(), strict=False
-    )  # the first blocks of every stage
+    deeper.load_state_dict(model.state_dict(), strict=False)  # the first blocks of every stage
     for new_stage in deeper.stages:
-        for block in list(new_stage)[len(new_stage) - added :]:
+        for block in list(new_stage.children())[blocks_per_stage(model.depth) :]:
             _become_identity(block)
     return deeper.train(model.training)

@@ -23,9 +23,7 @@ def count_parameters(model: nn.Module, *, trainable_only: bool = False) -> int:
     >>> count_parameters(nn.Linear(10, 5))
     55
     """
-    return sum(
-        p.numel() for p in model.parameters() if p.requires_grad or not trainable_only
-    )
+    return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable_only)
 
 
 @contextmanager
@@ -60,9 +58,9 @@ def count_macs(model: nn.Module, shape: Sequence[int]) -> int:
     """
     if len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape):
         raise ValueError(
-            _(
-                "The shape of an image is (channels, height, width), not {shape}."
-            ).format(shape=shape)
+            _("The shape of an image is (channels, height, width), not {shape}.").format(
+                shape=shape
+            )
         )
     total = 0
 
@@ -73,20 +71,14 @@ def count_macs(model: nn.Module, shape: Sequence[int]) -> int:
         elif isinstance(module, nn.ConvTranspose2d):
             total += inputs[0].numel() * module.weight[0].numel()
         elif isinstance(module, nn.Conv2d):
-            total += (
-                output.numel() * module.weight[0].numel()
-            )  # out pixels × (C/groups · k · k)
+            total += output.numel() * module.weight[0].numel()  # out pixels × (C/groups · k · k)
 
     counted = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-    hooks = [
-        m.register_forward_hook(add) for m in model.modules() if isinstance(m, counted)
-    ]
+    hooks = [m.register_forward_hook(add) for m in model.modules() if isinstance(m, counted)]
     reference = next(model.parameters(), torch.zeros(()))
     try:
         with evaluating(model):
-            model(
-                torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype)
-            )
+            model(torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype))
     finally:
         for hook in hooks:
             hook.remove()
