@@ -57,14 +57,15 @@ class CifarNet(nn.Module):
         n = blocks_per_stage(depth)
         seed = draw_seed()
         self.depth = depth
-        self.stem = ConvBNReLU(in_channels, width)
-        self.stages = nn.Sequential(
-            stage(n, width, width, 1, shortcut),
-            stage(n, width, 2 * width, 2, shortcut),
-            stage(n, 2 * width, 4 * width, 2, shortcut),
-        )
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.linear = nn.Linear(4 * width, num_classes)
+        with torch.random.fork_rng(devices=[]):  # torch's first weights, replaced below
+            self.stem = ConvBNReLU(in_channels, width)
+            self.stages = nn.Sequential(
+                stage(n, width, width, 1, shortcut),
+                stage(n, width, 2 * width, 2, shortcut),
+                stage(n, 2 * width, 4 * width, 2, shortcut),
+            )
+            self.pool = nn.AdaptiveAvgPool2d(1)
+            self.linear = nn.Linear(4 * width, num_classes)
         initialise(self, seed)
 
     def forward(self, x: Tensor) -> Tensor:
