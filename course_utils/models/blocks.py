@@ -216,9 +216,20 @@ def stage(
 ) -> nn.Sequential:
     """``n_blocks`` residual (or plain) blocks; the first one changes the shape.
 
+    Args:
+        n_blocks: one or more.
+        in_channels, out_channels: number of feature maps before the first block and after it.
+        stride: of the first block, in pixels; the others have 1.
+        shortcut: of every block, see :class:`ResidualBlock`.
+
+    Raises:
+        ValueError: no block, or a shortcut that :class:`ResidualBlock` refuses.
+
     >>> stage(3, 16, 32, stride=2, shortcut="A")(torch.rand(1, 16, 8, 8)).shape
     torch.Size([1, 32, 4, 4])
     """
+    if n_blocks < 1:
+        raise ValueError(_("A stage has one block or more, not {number}.").format(number=n_blocks))
     first = ResidualBlock(in_channels, out_channels, stride, shortcut)
     others = [ResidualBlock(out_channels, out_channels, 1, shortcut) for _n in range(n_blocks - 1)]
     return nn.Sequential(first, *others)

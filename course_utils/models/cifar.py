@@ -55,6 +55,18 @@ class CifarNet(nn.Module):
     ) -> None:
         super().__init__()
         n = blocks_per_stage(depth)
+        for name, size in (
+            ("width", width),
+            ("in_channels", in_channels),
+            ("num_classes", num_classes),
+        ):
+            whole = isinstance(size, int) and not isinstance(size, bool)
+            if not whole or size < 1:
+                raise (ValueError if whole else TypeError)(
+                    _("{name} is a whole number from 1 on, not {value!r}.").format(
+                        name=name, value=size
+                    )
+                )
         seed = draw_seed()
         self.depth = depth
         with torch.random.fork_rng(devices=[]):  # torch's first weights, replaced below
@@ -101,8 +113,8 @@ def cifar_net(
         A module from images ``(B, in_channels, H, W)`` to logits ``(B, num_classes)``.
 
     Raises:
-        ValueError: a depth that is not ``6n + 2``, an unknown shortcut.
-        TypeError: a depth that is not a whole number.
+        ValueError: a depth that is not ``6n + 2``, an unknown shortcut, a number below 1.
+        TypeError: a depth or another number that is not whole.
 
     Source: He et al. 2015, arXiv 1512.03385, section 4.2.
 

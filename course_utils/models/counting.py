@@ -56,9 +56,10 @@ def count_macs(model: nn.Module, shape: Sequence[int]) -> int:
     >>> count_macs(nn.Conv2d(3, 16, 3, padding=1), (3, 32, 32)) == 32 * 32 * 16 * 3 * 9
     True
     """
-    if len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape):
+    sides = tuple(shape) if isinstance(shape, Sequence) else ()
+    if len(sides) != 3 or any(not isinstance(side, int) or side < 1 for side in sides):
         raise ValueError(
-            _("The shape of an image is (channels, height, width), not {shape}.").format(
+            _("The shape of an image is (channels, height, width), not {shape!r}.").format(
                 shape=shape
             )
         )
@@ -78,7 +79,7 @@ def count_macs(model: nn.Module, shape: Sequence[int]) -> int:
     reference = next(model.parameters(), torch.zeros(()))
     try:
         with evaluating(model):
-            model(torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype))
+            model(torch.zeros(1, *sides, device=reference.device, dtype=reference.dtype))
     finally:
         for hook in hooks:
             hook.remove()
