@@ -111,25 +111,22 @@ _UNCHANGED = _RESHAPES | {
 }  # fmt: skip
 _RECTIFIERS = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
 # Where a way worth following can begin; all other functions are let through untouched.
-_BEGINNINGS = _AVERAGES | _MEANS | _MAXIMA | _RESHAPES | _RECTIFIERS | {F.linear}
+_BEGINNINGS = _AVERAGES | _MEANS | _MAXIMA | _RESHAPES | {F.linear}
 
 
 class _ByTensor(Generic[Value]):
     """Values kept with tensors, by identity, and forgotten when the tensors are."""
 
     def __init__(self) -> None:
-        self._entries: dict[int, tuple[weakref.ref[Tensor], Value]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._entries)
+        self.entries: dict[int, tuple[weakref.ref[Tensor], Value]] = {}
 
     def get(self, key: Any) -> Value | None:
-        entry = self._entries.get(id(key))
+        entry = self.entries.get(id(key))
         return entry[1] if entry is not None and entry[0]() is key else None
 
     def set(self, key: Tensor, value: Value | None) -> None:
         """Keep ``value`` with ``key``; ``None`` forgets what was kept."""
-        entries, number = self._entries, id(key)
+        entries, number = self.entries, id(key)
         if value is None:
             entries.pop(number, None)
         else:
@@ -174,7 +171,9 @@ class _HeadTracer(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         output = func(*args, **kwargs)
-        if self.steps or func in _BEGINNINGS:
+        if func in _RECTIFIERS:
+            self._rectified = weakref.ref(output)
+        if self.steps.entries or func in _BEGINNINGS:
             made = args[0] if func is Tensor.__setitem__ else output
             tensors = made if isinstance(made, tuple | list) else (made,)
             if tensors and isinstance(tensors[0], Tensor):
@@ -189,8 +188,6 @@ class _HeadTracer(TorchFunctionMode):
         """The step that made ``out``; ``None`` if it is nothing to follow."""
         source = args[0] if args else kwargs.get("input")
         step = self.steps.get(source)
-        if func in _RECTIFIERS:
-            self._rectified = weakref.ref(out)
         if isinstance(source, Tensor):
             begun = self._begin(func, args, kwargs, source, step, out)
             if begun is not None:
