@@ -373,7 +373,7 @@ def fit(
     device, precision = _resolve(device, precision)
     layout = memory_format(device, precision)
 
-    model.to(device, memory_format=layout)
+    model.to(device).to(memory_format=layout)
     images, labels = train.images.to(device), train.labels.to(device)
     order = torch.Generator().manual_seed(stream_seed(seed, "order"))
     augmenting = torch.Generator().manual_seed(stream_seed(seed, "augmentation"))
@@ -408,7 +408,8 @@ def fit(
             model.train()
             shuffled = torch.randperm(len(train), generator=order).to(device)
             summed = torch.zeros(2, device=device)  # loss, wrong answers
-            batches = shuffled[: per_epoch * batch_size].split(batch_size)[: total - step]
+            kept = shuffled[: min(per_epoch, total - step) * batch_size]
+            batches = kept.view(-1, batch_size)
             for chosen in batches:
                 rate = learning_rate_at(step, total, learning_rate, schedule)
                 for group in optimiser.param_groups:
@@ -422,7 +423,7 @@ def fit(
                     logits = model(batch.contiguous(memory_format=layout))
                     loss = F.cross_entropy(logits.float(), labels[chosen])
                 optimiser.zero_grad()
-                loss.backward()
+                torch.autograd.backward(loss)
                 if on_step is not None:
                     on_step(step, model)
                 optimiser.step()

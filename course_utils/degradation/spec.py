@@ -8,7 +8,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from course_utils.datasets import NAMES
 from course_utils.degradation.families import family
@@ -58,14 +58,14 @@ class Spec:
     steps: int | None = None
     batch_size: int = 64
     learning_rate: float = 0.1
-    schedule: str = "linear"
+    schedule: Schedule = "linear"
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 1e-4
-    augmentation: str = "none"
+    augmentation: Augmentation = "none"
     evaluate_every: int = 3
     device: str = "cpu"
-    precision: str = "fp32"
+    precision: Literal["fp32", "bf16"] = "fp32"
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -74,11 +74,11 @@ class Spec:
         for name in ("dataset_options", "family_options"):
             object.__setattr__(self, name, _options(name, getattr(self, name)))
         for name, hint in get_type_hints(Spec).items():
-            _check_type(name, getattr(self, name), hint)
+            if get_origin(hint) is Literal:
+                _check_choice(name, getattr(self, name), get_args(hint))
+            else:
+                _check_type(name, getattr(self, name), hint)
         _check_choice("dataset", self.dataset, NAMES)
-        _check_choice("schedule", self.schedule, get_args(Schedule))
-        _check_choice("augmentation", self.augmentation, get_args(Augmentation))
-        _check_choice("precision", self.precision, ("fp32", "bf16"))
         for name in ("depth", "epochs", "steps", "batch_size", "evaluate_every", "threads"):
             if getattr(self, name) is not None:
                 _check_at_least(name, getattr(self, name), 2 if name == "batch_size" else 1)
@@ -145,7 +145,7 @@ def _check_type(name: str, value: object, hint: Any) -> None:
         )
 
 
-def _check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(
             _("No {name} {value!r}: choose one of {choices}.").format(
