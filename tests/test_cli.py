@@ -16,11 +16,6 @@ from course_utils.i18n import current_language
 COMMANDS = ["run", "lab", "test", "sweep", "notebooks", "messages"]
 
 
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("course_utils.i18n._chosen", "en")
-
-
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A course of one lesson that works and one that does not; the current folder."""

@@ -18,11 +18,6 @@ PARAMETERS = new_code_cell("epochs = 20", metadata={"tags": ["parameters"]})
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC"
 
 
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("course_utils.i18n._chosen", "en")
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A course without lessons, with one profile."""

@@ -19,11 +19,6 @@ BLACK = (
 )
 
 
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("course_utils.i18n._chosen", "en")
-
-
 def picture(png: str, alt: str, *tags: str):
     output = new_output("display_data", {"image/png": png}, metadata={"image/png": {"alt": alt}})
     return new_code_cell("show()", outputs=[output], metadata={"tags": list(tags)})

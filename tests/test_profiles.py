@@ -23,11 +23,6 @@ OWN = {
 }
 
 
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("course_utils.i18n._chosen", "en")
-
-
 def write_notebook(path: Path, source: str) -> Path:
     cell = new_code_cell(source, metadata={"tags": ["parameters"]})
     nbformat.write(new_notebook(cells=[new_markdown_cell("# Title"), cell]), path)

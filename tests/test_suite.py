@@ -12,11 +12,6 @@ from nbformat.v4 import new_code_cell, new_notebook
 from course_utils import suite
 
 
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("course_utils.i18n._chosen", "en")
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "profiles").mkdir()
