@@ -7,7 +7,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "_", "current_language", "set_language"]
+__all__ = ["LANGUAGES", "_", "current_language", "number", "percent", "set_language"]
 
 LANGUAGES = ("fr", "en")
 ENVIRONMENT_VARIABLE = "COURSE_LANGUAGE"
@@ -57,3 +57,41 @@ def _catalogue(language: str) -> gettext.NullTranslations:
 def _(message: str) -> str:
     """``message`` in the reader's language; call it when the message is shown, not at import."""
     return _catalogue(current_language()).gettext(message)
+
+
+def number(value: float, digits: int) -> str:
+    """``value`` with ``digits`` significant digits, written as the reader's language does.
+
+    >>> set_language("fr")
+    >>> number(-1234.5, 5), number(40_551_040, 8), number(0.00012, 2)
+    ('−1 234,5', '40 551 040', '0,00012')
+    >>> set_language("en")
+    >>> number(-1234.5, 5)
+    '−1,234.5'
+    """
+    plain = f"{value:.{digits}g}"
+    text = plain if "e" in plain else f"{float(plain):,.{_decimals(plain)}f}"
+    text = text.replace("-", "−")
+    if current_language() == "fr":
+        text = text.replace(",", " ").replace(".", ",")  # a narrow space that does not break
+    return text
+
+
+def _decimals(plain: str) -> int:
+    return len(plain.partition(".")[2])
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in [0, 1] as a percentage with ``digits`` decimals.
+
+    >>> set_language("fr")
+    >>> percent(0.125)
+    '12,5 %'
+    >>> set_language("en")
+    >>> percent(0.125)
+    '12.5%'
+    """
+    text = f"{100 * share:.{digits}f}"
+    if current_language() == "fr":
+        return text.replace(".", ",") + " %"
+    return text + "%"

@@ -1,0 +1,77 @@
+"""The start of every notebook: language, seed, versions, and where the course lies."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torchvision
+
+from course_utils.course import find_root
+from course_utils.i18n import _, set_language
+from course_utils.training import best_device, best_precision
+
+__all__ = ["Lesson", "start"]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a notebook knows of itself.
+
+    Attributes:
+        number: 1 to 5.
+        language: ``"fr"`` or ``"en"``.
+        root: folder of the course; the working folder when the notebook stands alone.
+        device: the fastest of this machine.
+        seed: of every random choice that has no seed of its own.
+    """
+
+    number: int
+    language: str
+    root: Path
+    device: str
+    seed: int
+
+    def path(self, relative: str | os.PathLike[str]) -> Path:
+        """A path of the course, wherever the notebook was started from.
+
+        An absolute path stays as it is.
+        """
+        return self.root / relative
+
+
+def start(number: int, language: str, *, seed: int = 0) -> Lesson:
+    """Choose the language, seed torch, print one line of versions.
+
+    Args:
+        number: of the lesson.
+        language: ``"fr"`` or ``"en"``: that of the messages, figures and feedback.
+        seed: of torch's global generator.
+
+    Raises:
+        ValueError: the course has no such language.
+
+    >>> lesson = start(3, "en")  # doctest: +ELLIPSIS
+    Lesson 3 · Python ... · torch ... · torchvision ... · ... core(s) · device ... · seed 0
+    """
+    set_language(language)
+    torch.manual_seed(seed)
+    try:
+        root = find_root()
+    except ValueError:  # a notebook copied out of the course
+        root = Path.cwd()
+    device = best_device()
+    parts = [
+        _("Lesson {number}").format(number=number),
+        f"Python {platform.python_version()}",
+        f"torch {torch.__version__}",
+        f"torchvision {torchvision.__version__}",
+        _("{number} core(s)").format(number=os.cpu_count()),
+        _("device {device} ({precision})").format(device=device, precision=best_precision(device)),
+        _("seed {seed}").format(seed=seed),
+    ]
+    print(" · ".join(parts))
+    return Lesson(number, language, root, device, seed)

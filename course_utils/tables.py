@@ -1,0 +1,110 @@
+"""Small tables that a notebook shows as tables and a terminal as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from statistics import median
+
+from course_utils.degradation import Record
+from course_utils.i18n import _, percent
+
+__all__ = ["Table", "results"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: one header a column, one text a cell.
+
+    Args:
+        headers: the columns' names.
+        rows: as many cells a row as there are headers; each is shown as ``str`` shows it.
+
+    Raises:
+        ValueError: a row of another length.
+
+    >>> print(Table(["net", "error"], [["plain-8", "1%"]]))
+    net      error
+    plain-8  1%
+    """
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.headers):
+                raise ValueError(
+                    _("A row of {found} cells does not fit {wanted} columns: {row}.").format(
+                        found=len(row), wanted=len(self.headers), row=row
+                    )
+                )
+
+    def _texts(self) -> list[list[str]]:
+        return [list(map(str, self.headers)), *(list(map(str, row)) for row in self.rows)]
+
+    def __str__(self) -> str:
+        texts = self._texts()
+        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+        return "\n".join(
+            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+            for row in texts
+        )
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        header, *body = (
+            "".join(f"<{tag}>{escape(text)}</{end}>" for text in row)
+            for row, tag, end in self._tagged()
+        )
+        rows = "".join(f"<tr>{row}</tr>" for row in body)
+        return f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
+
+    def _tagged(self) -> Iterable[tuple[list[str], str, str]]:
+        for index, row in enumerate(self._texts()):
+            yield (row, 'th scope="col"', "th") if index == 0 else (row, "td", "td")
+
+
+def _spread(shares: Sequence[float]) -> str:
+    """Median, and the range when there are several."""
+    middle = percent(median(shares))
+    if len(shares) == 1:
+        return middle
+    return f"{middle}  [{percent(min(shares))}, {percent(max(shares))}]"
+
+
+def results(records: Iterable[Record]) -> Table:
+    """One line a family and depth: median error over the seeds, lowest and highest, cost, time.
+
+    Args:
+        records: of one experiment.
+
+    >>> results([]).headers[0] in ("net", "réseau")
+    True
+    """
+    groups: dict[tuple[str, int], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.spec.family, record.spec.depth), []).append(record)
+    return Table(
+        [
+            _("net"),
+            _("seeds"),
+            _("training error [lowest, highest]"),
+            _("test error [lowest, highest]"),
+            _("parameters"),
+            _("seconds a run"),
+        ],
+        [
+            [
+                f"{family}-{depth}",
+                len(runs),
+                _spread([run.train_error for run in runs]),
+                _spread([run.test_error for run in runs]),
+                f"{runs[0].parameters:,}".replace(",", " "),
+                f"{median(run.seconds for run in runs):.0f}",
+            ]
+            for (family, depth), runs in sorted(groups.items())
+        ],
+    )
