@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from course_utils.datasets import Dataset, Split
+from course_utils.datasets.options import one_of, whole_number
 from course_utils.i18n import _
 from course_utils.models.counting import evaluating
 
@@ -101,11 +102,19 @@ def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
 # --- device, precision, memory layout ------------------------------------------------------
 
 
+def _devices() -> tuple[str, ...]:
+    """The kinds of device that this machine has, the fastest first."""
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    return tuple(kind for kind, is_there in there.items() if is_there)
+
+
 def best_device() -> str:
     """``"cuda"``, else ``"mps"``, else ``"cpu"``: the fastest that this machine has."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    return _devices()[0]
 
 
 def best_precision(device: str) -> Literal["fp32", "bf16"]:
@@ -128,27 +137,37 @@ def memory_format(device: str, precision: str) -> torch.memory_format:
     return torch.contiguous_format
 
 
+def _same_sums() -> AbstractContextManager[None]:
+    """Convolution algorithms that add up in one order, in the backward pass too."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True
+    )
+    return flags
+
+
+def _autocast(device: str, precision: str) -> torch.autocast:
+    return torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bf16")
+
+
 @contextmanager
-def _numerics(device: str, precision: str) -> Iterator[None]:
-    """Autocast when asked for, and convolution algorithms that give the same sums every time."""
-    with (
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-        torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bf16"),
-    ):
+def _own_noise(seed: int, device: str) -> Iterator[None]:
+    """The model's own draws, dropout's for instance, follow ``seed``; then all is as before."""
+    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
+        torch.manual_seed(stream_seed(seed, "noise"))
         yield
 
 
+def _wrong(logits: Tensor, labels: Tensor) -> Tensor:
+    """Which images are not given their label, ``(B,)``; logits that are not numbers are wrong."""
+    return (logits.argmax(1) != labels) | ~logits.isfinite().all(1)
+
+
 def _resolve(device: str | None, precision: Precision) -> tuple[str, Literal["fp32", "bf16"]]:
-    if precision not in get_args(Precision):
-        raise ValueError(_bad_choice("precision", precision, get_args(Precision)))
+    one_of("precision", precision, get_args(Precision))
     chosen = best_device() if device is None else str(device)
+    if chosen.split(":")[0] not in _devices():
+        one_of("device", chosen, _devices())
     return chosen, best_precision(chosen) if precision == "auto" else precision
-
-
-def _bad_choice(name: str, value: object, choices: tuple[str, ...]) -> str:
-    return _("No {name} {value!r}: choose one of {choices}.").format(
-        name=name, value=value, choices=", ".join(map(repr, choices))
-    )
 
 
 # --- what comes back -----------------------------------------------------------------------
@@ -233,8 +252,7 @@ def learning_rate_at(step: int, steps: int, peak: float, schedule: Schedule = "l
     if schedule == "step":
         drops = sum(step >= drop * steps for drop in DROPS)
         return peak / 10**drops
-    if schedule != "linear":
-        raise ValueError(_bad_choice("schedule", schedule, get_args(Schedule)))
+    one_of("schedule", schedule, get_args(Schedule))
     warmup = max(1, round(WARMUP * steps))
     if step < warmup:
         return peak * (step + 1) / warmup
@@ -271,31 +289,28 @@ def evaluate(
         precision: ``"fp32"``, ``"bf16"`` or ``"auto"``.
 
     Raises:
-        ValueError: an empty split, an unknown precision.
+        ValueError: a batch of no image, an unknown device or precision.
     """
-    if len(split) == 0:
-        raise ValueError(_("There is nothing to measure: the split has no images."))
+    batch_size = whole_number("batch_size", batch_size, at_least=1)
     device, precision = _resolve(device, precision)
     model.to(device)
     wrong, loss = 0, 0.0
-    with evaluating(model), _numerics(device, precision):
+    with evaluating(model), _same_sums(), _autocast(device, precision):
         for start in range(0, len(split), batch_size):
             images = _normalised(split.images[start : start + batch_size], split, device)
             labels = split.labels[start : start + batch_size].to(device)
             logits = model(images).float()  # (B, num_classes)
-            right = (logits.argmax(1) == labels) & logits.isfinite().all(1)
-            wrong += int((~right).sum())
+            wrong += int(_wrong(logits, labels).sum())
             loss += float(F.cross_entropy(logits, labels, reduction="sum"))
     return Metrics(error=wrong / len(split), loss=loss / len(split), images=len(split))
 
 
 def _count_steps(epochs: int | None, steps: int | None, per_epoch: int) -> int:
-    if (epochs is None) == (steps is None):
-        raise ValueError(_("Say how long to train with epochs=… or with steps=…, one of the two."))
-    total = steps if epochs is None else epochs * per_epoch
-    if total is None or total < 1:
-        raise ValueError(_("Training takes at least one step, not {steps}.").format(steps=total))
-    return total
+    if steps is None and epochs is not None:
+        return whole_number("epochs", epochs, at_least=1) * per_epoch
+    if steps is not None and epochs is None:
+        return whole_number("steps", steps, at_least=1)
+    raise ValueError(_("Say how long to train with epochs=… or with steps=…, one of the two."))
 
 
 def fit(
@@ -331,7 +346,8 @@ def fit(
         dataset: ``train`` is learnt, ``test`` only measured.
         epochs, steps: how long, one of the two.
         batch_size: images a step; a smaller training split makes one batch.
-        seed: of the order and of the augmentation, each with a stream of its own.
+        seed: of the order, of the augmentation and of what the model draws itself (dropout), each
+            with a stream of its own.
         evaluate: measure both splits in eval mode after the ``"end"``, each ``"epoch"``, or
             ``"never"``.
         evaluate_every: with ``"epoch"``, measure after every so many epochs, and after the last.
@@ -350,8 +366,9 @@ def fit(
         is reported in ``diverged``, with the errors of the net as it is.
 
     Raises:
-        ValueError: neither or both of ``epochs`` and ``steps``, an unknown choice, an empty
-            training split, a batch of less than two images.
+        ValueError: neither or both of ``epochs`` and ``steps``, a number below 1, an unknown
+            choice, a batch of less than two images.
+        TypeError: a number of epochs, steps or images that is not whole.
 
     >>> from course_utils.datasets import load
     >>> from course_utils.models import cifar_net
@@ -359,14 +376,13 @@ def fit(
     >>> fit(net, load("digits", size=8), steps=2, progress=False).steps
     2
     """
-    if evaluate not in get_args(Evaluation):
-        raise ValueError(_bad_choice("evaluate", evaluate, get_args(Evaluation)))
-    if augmentation not in get_args(Augmentation):
-        raise ValueError(_bad_choice("augmentation", augmentation, get_args(Augmentation)))
+    one_of("evaluate", evaluate, get_args(Evaluation))
+    one_of("augmentation", augmentation, get_args(Augmentation))
+    evaluate_every = whole_number("evaluate_every", evaluate_every, at_least=1)
     train = dataset.train
-    if min(batch_size, len(train)) < 2:
+    batch_size = min(whole_number("batch_size", batch_size, at_least=1), len(train))
+    if batch_size < 2:
         raise ValueError(_("A batch needs two images or more: batch normalisation compares them."))
-    batch_size = min(batch_size, len(train))
     per_epoch = len(train) // batch_size
     total = _count_steps(epochs, steps, per_epoch)
     learning_rate_at(0, total, learning_rate, schedule)  # an unknown schedule is refused here
@@ -402,7 +418,11 @@ def fit(
     training_time = 0.0
     step = 0
     diverged = False
-    with tqdm(total=total, disable=not progress, unit="step", leave=False) as bar:
+    with (
+        tqdm(total=total, disable=not progress, unit="step", leave=False) as bar,
+        _same_sums(),
+        _own_noise(seed, device),
+    ):
         while step < total and not diverged:
             epoch_started = time.perf_counter()
             model.train()
@@ -419,7 +439,7 @@ def fit(
                     batch = random_crop(batch, augmenting)
                 if augmentation == "crop_flip":
                     batch = random_flip(batch, augmenting)
-                with _numerics(device, precision):
+                with _autocast(device, precision):
                     logits = model(batch.contiguous(memory_format=layout))
                     loss = F.cross_entropy(logits.float(), labels[chosen])
                 optimiser.zero_grad()
@@ -427,7 +447,7 @@ def fit(
                 if on_step is not None:
                     on_step(step, model)
                 optimiser.step()
-                wrong = (logits.detach().argmax(1) != labels[chosen]).float().mean()
+                wrong = _wrong(logits.detach(), labels[chosen]).float().mean()
                 summed += torch.stack((loss.detach(), wrong))
                 step += 1
             mean_loss, mean_wrong = (summed / len(batches)).tolist()  # the epoch's only wait
