@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,6 +17,11 @@ from course_utils.models.counting import count_macs, count_parameters
 from course_utils.training import fit, stream_seed
 
 __all__ = ["build", "run"]
+
+
+# torch's generator and its number of threads belong to the process: where an executor runs
+# threads, as a worker of dask does, the runs of one process take turns.
+_RUNNING = threading.Lock()
 
 
 @lru_cache(maxsize=2)
@@ -61,7 +67,7 @@ def run(spec: Spec, *, progress: bool = False) -> Record:
     >>> record.steps, 0 <= record.train_error <= 1
     (2, True)
     """
-    with _threads(spec.threads):
+    with _RUNNING, _threads(spec.threads):
         dataset = _load(spec.dataset, spec.dataset_options)
         model = build(spec, dataset)
         shape = tuple(dataset.train.images.shape[1:])
