@@ -58,21 +58,24 @@ def family(name: str) -> Family:
     """
     if name in FAMILIES:
         return FAMILIES[name]
-    if not _OWN.fullmatch(name):
+    if not _OWN.fullmatch(name) or name.startswith("__main__:"):
         raise ValueError(
             _(
                 "No family {name!r}: choose one of {known}, or name a function of your own as "
-                '"module:function".'
+                '"module:function", written in a file module.py beside the notebook.'
             ).format(name=name, known=", ".join(map(repr, FAMILIES)))
         )
     module_name, function_name = name.split(":")
+    importlib.invalidate_caches()  # the notebook may have written the file a moment ago
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ModuleNotFoundError, AttributeError) as error:
+        if not callable(function):
+            raise TypeError(_("it is not a function"))
+    except Exception as error:  # the module is the reader's: anything may go wrong in it
         raise ValueError(
             _(
-                "The family {name!r} cannot be imported ({error}). Write the function in a file "
-                "{module}.py beside the notebook, so that every process can import it."
-            ).format(name=name, error=error, module=module_name)
+                "The family {name!r} cannot be imported ({kind}: {error}). Write the function in "
+                "a file {module}.py beside the notebook, so that every process can import it."
+            ).format(name=name, kind=type(error).__name__, error=error, module=module_name)
         ) from error
     return Family(function, _any_depth)

@@ -6,11 +6,13 @@ import dataclasses
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from course_utils.datasets import NAMES
+from course_utils.datasets.options import flag, one_of, whole_number
 from course_utils.degradation.families import family
 from course_utils.i18n import _
 from course_utils.training import Augmentation, Schedule, best_precision
@@ -19,6 +21,9 @@ __all__ = ["RECIPE", "Spec", "grid"]
 
 RECIPE = 1
 """Raised when the code changes the numbers that a spec gives, so that old records stay apart."""
+
+DEFAULT_EPOCHS = 15
+DEVICES = ("cpu", "cuda", "mps")
 
 Options = tuple[tuple[str, Any], ...]
 
@@ -71,21 +76,14 @@ class Spec:
     def __post_init__(self) -> None:
         if self.epochs is None and self.steps is None:
             object.__setattr__(self, "epochs", DEFAULT_EPOCHS)
-        for name in ("dataset_options", "family_options"):
-            object.__setattr__(self, name, _options(name, getattr(self, name)))
         for name, hint in get_type_hints(Spec).items():
-            if get_origin(hint) is Literal:
-                _check_choice(name, getattr(self, name), get_args(hint))
-            else:
-                _check_type(name, getattr(self, name), hint)
-        _check_choice("dataset", self.dataset, NAMES)
-        for name in ("depth", "epochs", "steps", "batch_size", "evaluate_every", "threads"):
-            if getattr(self, name) is not None:
-                _check_at_least(name, getattr(self, name), 2 if name == "batch_size" else 1)
-        _check_at_least("seed", self.seed, 0)
+            object.__setattr__(self, name, _checked(name, getattr(self, name), hint))
+        one_of("dataset", self.dataset, NAMES)
+        if self.device.split(":")[0] not in DEVICES:
+            one_of("device", self.device, DEVICES)
         if self.epochs is not None and self.steps is not None:
             raise ValueError(_("Say how long to train with epochs=… or with steps=…, not both."))
-        if not 0 < self.learning_rate < float("inf"):
+        if not self.learning_rate > 0:
             raise ValueError(
                 _("A learning rate is a positive number, not {value}.").format(
                     value=self.learning_rate
@@ -110,57 +108,66 @@ class Spec:
         return f"{self.family}-{self.depth}, seed {self.seed}"
 
 
-DEFAULT_EPOCHS = 15
-
-
-def _options(name: str, options: object) -> Options:
-    """A mapping, or its pairs, as pairs in the order of their names."""
-    if isinstance(options, tuple):
-        options = dict(options)
-    if not isinstance(options, Mapping):
-        raise TypeError(
-            _('{name} is a dictionary such as {{"size": 8}}, not {value!r}.').format(
-                name=name, value=options
-            )
-        )
-    return tuple(sorted((key, _hashable(value)) for key, value in options.items()))
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
-
-
-def _check_type(name: str, value: object, hint: Any) -> None:
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    """``value`` as the field ``name`` of type ``hint`` holds it, or a refusal in a sentence."""
+    if get_origin(hint) is Literal:
+        return one_of(name, value, get_args(hint))
+    if hint is bool:
+        return flag(name, value)
+    if hint is float:
+        return _number(name, value)
     if hint == Options:
-        return
-    kinds = get_args(hint) or (hint,)
-    if float in kinds:
-        kinds = (*kinds, int)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        wanted = " / ".join(kind.__name__ for kind in kinds if kind is not type(None))
+        return _options(name, value)
+    if hint is str:
+        if not isinstance(value, str):
+            raise TypeError(
+                _("{name} must be a text and is {value!r}.").format(name=name, value=value)
+            )
+        return value
+    if value is None and type(None) in get_args(hint):
+        return None
+    return whole_number(name, value, at_least={"seed": 0, "batch_size": 2}.get(name, 1))
+
+
+def _number(name: str, value: Any) -> float:
+    """A real number from 0 on, as a float: 1 and 1.0 are one spec, and one hash."""
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(
-            _("{name} must be of type {wanted}, not {value!r}.").format(
-                name=name, wanted=wanted, value=value
-            )
+            _("{name} must be a number and is {value!r}.").format(name=name, value=value)
         )
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+    number = float(value)
+    if not 0 <= number < float("inf"):
         raise ValueError(
-            _("No {name} {value!r}: choose one of {choices}.").format(
-                name=name, value=value, choices=", ".join(map(repr, choices))
+            _("{name} must be a finite number, 0 or more, and is {value!r}.").format(
+                name=name, value=value
             )
         )
+    return number
 
 
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(
-            _("{name} must be {least} or more, not {value}.").format(
-                name=name, least=least, value=value
-            )
-        )
+def _options(name: str, options: Any) -> Options:
+    """A mapping, or its pairs, as pairs in the order of their names."""
+    try:
+        pairs = [(key, _plain(value)) for key, value in dict(options).items()]
+        if not all(isinstance(key, str) for key, value in pairs):
+            raise TypeError
+    except (TypeError, ValueError):
+        raise TypeError(
+            _(
+                '{name} must be a dictionary such as {{"size": 8}}, of numbers, texts and lists of '
+                "them, and is {value!r}."
+            ).format(name=name, value=options)
+        ) from None
+    return tuple(sorted(pairs))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON holds, with tuples for lists so that a spec can be a key."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_plain, value))
+    if value is not None and not isinstance(value, str | int | float):
+        raise TypeError
+    return value
 
 
 def grid(
