@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import platform
 from dataclasses import dataclass
@@ -68,10 +69,15 @@ class Record:
                 )
 
     def science(self) -> dict[str, Any]:
-        """Everything but time and machine: what two runs of one spec agree in."""
+        """Everything but time and machine: what two runs of one spec agree in.
+
+        A loss that is not a number is the same ``math.nan`` in each, so that ``==`` compares
+        the answers of runs that diverged too.
+        """
         plain = self.to_dict()
         for name in ("seconds", "images_per_second", "machine"):
             del plain[name]
+        plain["losses"] = tuple(math.nan if math.isnan(loss) else loss for loss in self.losses)
         return plain
 
     def to_dict(self) -> dict[str, Any]:

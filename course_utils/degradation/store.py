@@ -79,14 +79,14 @@ class Store:
         Raises:
             OSError: the disk is full or the directory is gone; the place is left as it was.
         """
-        path = self.path_of(record.spec)
+        path, text = self.path_of(record.spec), record.to_json()
         temporary = None
         try:
             with tempfile.NamedTemporaryFile(
                 "w", encoding="utf-8", dir=self.path, suffix=".tmp", delete=False
             ) as file:
                 temporary = Path(file.name)
-                file.write(record.to_json())
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
