@@ -117,9 +117,18 @@ def _comparable(records: Sequence[Record]) -> None:
         raise ValueError(
             _(
                 "These records cannot be compared: they differ in more than family, depth and "
-                "seed (data, budget or numerics)."
+                "seed (data, budget or numerics). Keep those of one experiment."
             )
         )
+    options: dict[str, object] = {}
+    for spec in (record.spec for record in records):
+        if options.setdefault(spec.family, spec.family_options) != spec.family_options:
+            raise ValueError(
+                _(
+                    "The family {family} has records with different options: give a verdict on "
+                    "each choice of options by itself."
+                ).format(family=spec.family)
+            )
 
 
 def verdict(records: Iterable[Record]) -> Verdict:
@@ -129,7 +138,8 @@ def verdict(records: Iterable[Record]) -> Verdict:
         records: of one experiment: the same data and budget, several depths, families and seeds.
 
     Raises:
-        ValueError: no plain net, one depth, no seed in common, or records of different budgets.
+        ValueError: no plain net, one depth, no seed in common, or records of different budgets
+            or, within a family, of different options.
     """
     records = list(records)
     errors = {(r.spec.family, r.spec.depth, r.spec.seed): r.train_error for r in records}
@@ -137,7 +147,10 @@ def verdict(records: Iterable[Record]) -> Verdict:
     depths = sorted({record.spec.depth for record in records})
     if "plain" not in families or len(depths) < 2:
         raise ValueError(
-            _("A verdict needs records of the plain net at two depths or more, and there are none.")
+            _(
+                "A verdict needs records of the plain net at two depths or more: run it at a "
+                "shallow one and at a deep one."
+            )
         )
     _comparable(records)
     shallow, deep = depths[0], depths[-1]
