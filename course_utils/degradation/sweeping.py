@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 from tqdm.auto import tqdm
 
@@ -31,9 +33,11 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _start_worker(language: str) -> None:
-    """In a worker: speak the reader's language, and end when the process that started it ends."""
+def _start_worker(language: str, folder: str, search_path: list[str]) -> None:
+    """In a worker: be where the reader is, and end when the process that started it ends."""
     set_language(language)
+    os.chdir(folder)
+    sys.path[:] = search_path
     parent = multiprocessing.parent_process()
 
     def follow() -> None:
@@ -45,12 +49,17 @@ def _start_worker(language: str) -> None:
 
 
 def local_executor(runs: int, threads: int = 1) -> ProcessPoolExecutor:
-    """Processes on this machine: one for each group of ``threads`` cores, and no more than runs."""
+    """Processes on this machine: one for each group of ``threads`` cores, and no more than runs.
+
+    They speak the reader's language and import from where the reader does, the folder of the
+    notebook included, even if it is not the one that Python was started in.
+    """
+    folder = str(Path.cwd())
     return ProcessPoolExecutor(
         max(1, min(runs, _cores() // threads)),
         mp_context=multiprocessing.get_context("spawn"),  # a fork of a threaded process may hang
         initializer=_start_worker,
-        initargs=(current_language(),),
+        initargs=(current_language(), folder, [entry or folder for entry in sys.path]),
     )
 
 
@@ -101,8 +110,8 @@ def sweep(
     own = executor is None and bool(missing)
     pool = local_executor(len(missing), max(spec.threads for spec in missing)) if own else executor
     failures: dict[Spec, BaseException] = {}
+    futures: dict[Future[Record], Spec] = {}
     try:
-        futures: dict[Future[Record], Spec] = {}
         if pool is not None:
             futures = {pool.submit(run, spec): spec for spec in missing}
         with tqdm(
@@ -124,6 +133,8 @@ def sweep(
                 bar.update()
                 bar.set_postfix_str(str(spec))
     except BaseException:
+        for future in futures:
+            future.cancel()  # on a reader's own executor too, nobody waits for them any more
         if own and pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
         raise
@@ -137,7 +148,10 @@ def sweep(
 def _sentence(failures: dict[Spec, BaseException], saved: int) -> str:
     spec, error = next(iter(failures.items()))
     reason = (
-        _("its process died, for want of memory perhaps")
+        _(
+            "its process died, for want of memory perhaps, or in a script without "
+            '`if __name__ == "__main__":`'
+        )
         if isinstance(error, BrokenProcessPool)
         else f"{type(error).__name__}: {error}"
     )
