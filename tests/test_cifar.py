@@ -1,0 +1,210 @@
+"""The plain and residual nets: the paper's sizes, shared weights, and the deeper net within."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from course_utils.datasets import load
+from course_utils.models import cifar_net, count_macs, count_parameters, deepen
+from course_utils.models.blocks import ResidualBlock, Shortcut
+from course_utils.training import fit
+
+# He et al. 2015, section 4.2, counted layer by layer: depth, parameters of plain and option A,
+# of option B, and millions of multiply-adds of option A for one 32×32 image.
+COSTS = [
+    (20, 269_722, 272_474, 40.55),
+    (32, 464_154, 466_906, 68.86),
+    (44, 658_586, 661_338, 97.17),
+    (56, 853_018, 855_770, 125.49),
+    (110, 1_727_962, 1_730_714, 252.89),
+    (1202, 19_421_274, 19_424_026, 2829),
+]
+
+
+def multiply_adds(depth: int, shortcut: Shortcut) -> int:
+    """Output pixels × kernel × channels in × channels out, layer by layer."""
+    n = (depth - 2) // 6
+    stem = 32 * 32 * 9 * 3 * 16
+    first = 2 * n * 32 * 32 * 9 * 16 * 16
+    second = 16 * 16 * 9 * (16 * 32 + (2 * n - 1) * 32 * 32)
+    third = 8 * 8 * 9 * (32 * 64 + (2 * n - 1) * 64 * 64)
+    projections = 16 * 16 * 16 * 32 + 8 * 8 * 32 * 64 if shortcut == "B" else 0
+    return stem + first + second + third + projections + 64 * 10
+
+
+@pytest.mark.parametrize(
+    ("depth", "narrow", "projected", "millions", "shortcut"),
+    [
+        (*costs, shortcut)
+        for costs in COSTS
+        for shortcut in (None, "A", "B")
+        if (costs[0], shortcut) != (1202, None)  # nothing new, and the longest to build
+    ],
+)
+def test_a_net_costs_what_the_paper_counts(
+    depth: int, narrow: int, projected: int, millions: float, shortcut: Shortcut
+) -> None:
+    with torch.device("meta"):
+        net = cifar_net(depth, shortcut)
+    assert count_parameters(net) == (projected if shortcut == "B" else narrow)
+    macs = count_macs(net, (3, 32, 32))
+    assert macs == multiply_adds(depth, shortcut)
+    if shortcut != "B":
+        digits = 0 if depth == 1202 else 2
+        assert round(macs / 1e6, digits) == millions
+
+
+@pytest.mark.parametrize("shortcut", [None, "A", "B"])
+@pytest.mark.parametrize("depth", [8, 20])
+def test_the_depth_is_the_number_of_layers_with_weights_on_the_main_path(
+    depth: int, shortcut: Shortcut
+) -> None:
+    layers = [
+        name
+        for name, module in cifar_net(depth, shortcut, width=4).named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear) and "shortcut" not in name
+    ]
+    assert len(layers) == depth
+
+
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_for_one_seed_plain_and_residual_nets_share_their_initial_weights(
+    shortcut: Shortcut,
+) -> None:
+    torch.manual_seed(3)
+    plain = cifar_net(20, None, width=4).state_dict()
+    torch.manual_seed(3)
+    residual = cifar_net(20, shortcut, width=4).state_dict()
+    own = {name for name in residual if "shortcut" in name}
+    assert set(plain) == set(residual) - own
+    assert bool(own) == (shortcut == "B")
+    for name, tensor in plain.items():
+        assert torch.equal(tensor, residual[name]), name
+
+
+def test_another_seed_gives_other_weights() -> None:
+    torch.manual_seed(3)
+    first = cifar_net(8, width=4).linear.weight
+    torch.manual_seed(4)
+    assert not torch.equal(first, cifar_net(8, width=4).linear.weight)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_building_a_net_advances_torchs_generator_the_same_whatever_the_net(device: str) -> None:
+    def drawn_after(depth: int, shortcut: Shortcut) -> float:
+        torch.manual_seed(0)
+        with torch.device(device):
+            cifar_net(depth, shortcut, width=4)
+        return float(torch.rand((), device="cpu"))
+
+    drawn = {drawn_after(depth, option) for depth in (8, 20) for option in (None, "A", "B")}
+    assert len(drawn) == 1
+    torch.manual_seed(0)
+    assert drawn != {float(torch.rand(()))}  # so two nets in a row differ
+
+
+def test_two_nets_built_in_a_row_have_different_weights() -> None:
+    torch.manual_seed(0)
+    assert not torch.equal(cifar_net(8, width=4).linear.weight, cifar_net(8, width=4).linear.weight)
+
+
+@pytest.mark.parametrize("side", [1, 7, 8, 33])
+def test_any_size_of_image_gives_one_logit_a_class(side: int) -> None:
+    net = cifar_net(8, "B", width=4, in_channels=2, num_classes=7).eval()
+    assert net(torch.rand(3, 2, side, side)).shape == (3, 7)
+
+
+def test_a_net_can_be_built_and_run_where_nothing_is_computed() -> None:
+    with torch.device("meta"):
+        net = cifar_net(20, "A")
+        answer = net(torch.rand(2, 3, 32, 32))
+    assert answer.shape == (2, 10) and answer.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("depth", "lower", "upper"), [(21, 20, 26), (19, 14, 20), (7, 8, 14), (2, 8, 14), (-4, 8, 14)]
+)
+def test_a_depth_that_is_not_of_the_form_6n_plus_2_is_answered_with_the_nearest(
+    depth: int, lower: int, upper: int
+) -> None:
+    with pytest.raises(ValueError, match=rf"depth {depth}:.*6n\+2.*are {lower} and {upper}\."):
+        cifar_net(depth)
+
+
+@pytest.mark.parametrize("depth", [20.0, "20", True, None])
+def test_a_depth_that_is_not_a_whole_number_is_a_type_error(depth: object) -> None:
+    with pytest.raises(TypeError, match="whole number such as 20"):
+        cifar_net(depth)  # type: ignore[arg-type]
+
+
+def test_an_unknown_shortcut_is_answered_with_the_valid_ones() -> None:
+    with pytest.raises(ValueError, match=r"No shortcut 'C': choose None \(plain\)"):
+        cifar_net(8, "C")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["width", "in_channels", "num_classes"])
+def test_sizes_are_whole_numbers_from_1_on(name: str) -> None:
+    zero: dict[str, Any] = {name: 0}
+    with pytest.raises(ValueError, match=f"{name} is a whole number from 1 on, not 0"):
+        cifar_net(8, **zero)
+    broken: dict[str, Any] = {name: 1.5}
+    with pytest.raises(TypeError, match=f"{name} is a whole number from 1 on, not 1.5"):
+        cifar_net(8, **broken)
+
+
+def test_a_trained_plain_net_made_deeper_with_identity_layers_answers_the_same() -> None:
+    data = load("digits", size=8)
+    torch.manual_seed(0)
+    shallow = cifar_net(8, in_channels=1, width=4)
+    before = {name: tensor.clone() for name, tensor in shallow.state_dict().items()}
+    fit(shallow, data, steps=30, evaluate="never", device="cpu", progress=False)
+    trained = {name: tensor.clone() for name, tensor in shallow.state_dict().items()}
+    assert not torch.equal(before["linear.weight"], trained["linear.weight"])
+
+    deep = deepen(shallow, 26)
+    assert deep.depth == 26
+    assert not deep.training  # as the net that it comes from
+    images = data.test.images
+    with torch.no_grad():
+        answers, deeper_answers = shallow(images), deep(images)
+        torch.testing.assert_close(deeper_answers, answers, atol=1e-4, rtol=1e-4)
+        # Deeper, and not the same layers by another name.
+        nn.init.zeros_(deep.get_parameter("stages.0.3.body.0.0.weight"))
+        assert not torch.allclose(deep(images), answers, atol=1e-2)
+    for name, tensor in shallow.state_dict().items():
+        assert torch.equal(tensor, trained[name]), name
+
+
+def test_the_layers_added_give_back_their_input_exactly_in_float64() -> None:
+    shallow = cifar_net(8, in_channels=1, width=3, num_classes=4).double().eval()
+    deep = deepen(shallow, 14)
+    added = deep.get_submodule("stages.2.1")
+    assert isinstance(added, ResidualBlock) and added.shortcut is None
+    x = torch.rand(2, 12, 5, 5, dtype=torch.float64)
+    torch.testing.assert_close(added(x), x, atol=1e-12, rtol=1e-12)
+
+
+def test_deepening_to_the_same_depth_is_a_copy() -> None:
+    shallow = cifar_net(14, width=3)
+    copy = deepen(shallow, 14)
+    assert copy is not shallow and copy.training
+    for name, tensor in shallow.state_dict().items():
+        assert torch.equal(tensor, copy.state_dict()[name])
+
+
+@pytest.mark.parametrize("shortcut", ["A", "B"])
+def test_only_plain_nets_are_deepened(shortcut: Shortcut) -> None:
+    with pytest.raises(ValueError, match="Only a plain net"):
+        deepen(cifar_net(8, shortcut, width=3), 14)
+
+
+def test_a_net_cannot_be_deepened_to_a_smaller_or_impossible_depth() -> None:
+    net = cifar_net(20, width=3)
+    with pytest.raises(ValueError, match="depth 20 cannot be deepened to 14: ask for 20 or more"):
+        deepen(net, 14)
+    with pytest.raises(ValueError, match="No net of depth 21"):
+        deepen(net, 21)
