@@ -1,0 +1,584 @@
+"""Training says what it did: seeded throughout, measured in eval mode, divergence reported."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from course_utils.datasets import Dataset, Split, load, statistics
+from course_utils.models import cifar_net
+from course_utils.training import (
+    History,
+    Metrics,
+    best_device,
+    best_precision,
+    evaluate,
+    fit,
+    learning_rate_at,
+    memory_format,
+    random_crop,
+    random_flip,
+    stream_seed,
+)
+
+CLASSES = ("a", "b", "c")
+
+
+def noise(n: int = 10, side: int = 8, seed: int = 0) -> Split:
+    """Images of noise, uint8 values in float, with labels that repeat."""
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(256, (n, 1, side, side), generator=generator)
+    images = pixels.float() / 255
+    return Split(images, torch.arange(n) % len(CLASSES), *statistics(images))
+
+
+def dataset(n: int = 10) -> Dataset:
+    # The test split has statistics of its own, so that taking the others' is seen.
+    return Dataset(noise(n), noise(6, seed=1), CLASSES)
+
+
+def numbered(n: int) -> Dataset:
+    """Image number i is i/n everywhere: its centre says which it is, wherever it is shifted."""
+    images = (torch.arange(n) / n).view(-1, 1, 1, 1).expand(n, 1, 8, 8).clone()
+    split = Split(images, torch.arange(n) % len(CLASSES), torch.zeros(1), torch.ones(1))
+    return Dataset(split, split, CLASSES)
+
+
+class Probe(nn.Module):
+    """A linear model that remembers the batches it was trained on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, len(CLASSES))
+        nn.init.normal_(self.linear.weight, generator=torch.Generator().manual_seed(0))
+        nn.init.zeros_(self.linear.bias)
+        self.seen: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.seen.append(x.detach().clone())
+        logits: Tensor = self.linear(x.flatten(1))
+        return logits
+
+
+def net(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return cifar_net(8, "A", width=3, in_channels=1, num_classes=len(CLASSES))
+
+
+def train(model: nn.Module, data: Dataset | None = None, **options: Any) -> History:
+    """A short training on the CPU, changed by ``options``."""
+    defaults = {"batch_size": 4, "device": "cpu", "precision": "fp32", "progress": False}
+    if "epochs" not in options:
+        defaults["steps"] = 5
+    return fit(model, data or dataset(), **{**defaults, **options})
+
+
+def timeless(history: History) -> History:
+    return dataclasses.replace(history, seconds=0, images_per_second=0)
+
+
+def weights(model: nn.Module) -> Tensor:
+    return torch.cat([tensor.double().flatten() for tensor in model.state_dict().values()])
+
+
+# --- the learning rate ---------------------------------------------------------------------
+
+
+def test_the_papers_schedule_divides_by_ten_at_32k_and_48k_of_64k() -> None:
+    rates = {
+        step: learning_rate_at(step, 64_000, 0.1, "step")
+        for step in (0, 31_999, 32_000, 47_999, 48_000, 63_999)
+    }
+    expected = {0: 0.1, 31_999: 0.1, 32_000: 0.01, 47_999: 0.01, 48_000: 0.001, 63_999: 0.001}
+    assert rates == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 10, 99, 1000])
+def test_the_linear_schedule_rises_to_its_peak_then_falls_and_stays_positive(steps: int) -> None:
+    rates = [learning_rate_at(step, steps, 0.3) for step in range(steps)]
+    top = rates.index(max(rates))
+    assert rates[top] == 0.3
+    assert rates[: top + 1] == sorted(set(rates[: top + 1]))
+    assert rates[top:] == sorted(set(rates[top:]), reverse=True)
+    assert min(rates) > 0
+
+
+def test_the_linear_schedule_warms_up_for_a_tenth_and_changes_by_equal_steps() -> None:
+    rates = [learning_rate_at(step, 100, 1.0) for step in range(100)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    # From 1 at step 9 to 1/91 at step 99: 90 equal steps, and the next one would be 0.
+    assert rates[9:] == pytest.approx([1 - i / 91 for i in range(91)])
+
+
+def test_an_unknown_schedule_is_answered_with_the_valid_ones() -> None:
+    with pytest.raises(ValueError, match="schedule must be one of 'linear', 'step'"):
+        learning_rate_at(0, 10, 0.1, "cosine")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="schedule must be one of"):
+        train(Probe(), schedule="cosine")
+
+
+def test_each_step_has_the_rate_of_its_schedule() -> None:
+    history = train(Probe(), steps=8, learning_rate=0.4, schedule="step")  # 2 steps an epoch
+    assert history.learning_rate == pytest.approx((0.4, 0.4, 0.04, 0.004))
+
+
+# --- augmentation --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("height", "width", "padding"), [(8, 8, 1), (6, 9, 2), (5, 4, 0)])
+def test_every_crop_is_a_shift_of_the_image_padded_with_zeros(
+    height: int, width: int, padding: int
+) -> None:
+    images = torch.rand(200, 2, height, width, generator=torch.Generator().manual_seed(0)) + 0.1
+    cropped = random_crop(images, torch.Generator().manual_seed(1), padding)
+    assert cropped.shape == images.shape
+    padded = torch.zeros(200, 2, height + 2 * padding, width + 2 * padding)
+    padded[:, :, padding : padding + height, padding : padding + width] = images
+    shifts = list(itertools.product(range(2 * padding + 1), repeat=2))
+    matches = torch.stack(
+        [
+            (cropped == padded[:, :, top : top + height, left : left + width]).flatten(1).all(1)
+            for top, left in shifts
+        ]
+    )  # (shifts, images)
+    assert (matches.sum(0) == 1).all()  # each image, one shift
+    assert (matches.sum(1) > 0).all()  # each shift happens
+
+
+def test_the_default_crop_reaches_an_eighth_of_the_height_as_4_of_32() -> None:
+    images = torch.ones(300, 1, 32, 32)
+    cropped = random_crop(images, torch.Generator().manual_seed(0))
+    empty_rows = (cropped.sum(3) == 0).sum(2)  # of padding that came into view
+    assert empty_rows.max() == 4
+
+
+def test_a_flip_mirrors_left_to_right_and_takes_about_half_of_the_images() -> None:
+    images = torch.rand(1000, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    flipped = random_flip(images, torch.Generator().manual_seed(1))
+    mirrored = (flipped == images[..., [3, 2, 1, 0]]).flatten(1).all(1)
+    kept = (flipped == images).flatten(1).all(1)
+    assert (mirrored ^ kept).all()
+    assert abs(int(mirrored.sum()) - 500) < 80  # five standard deviations of 1000 fair coins
+
+
+@pytest.mark.parametrize("change", [random_crop, random_flip])
+def test_the_same_generator_gives_the_same_changes(
+    change: Callable[[Tensor, torch.Generator], Tensor],
+) -> None:
+    images = torch.rand(50, 1, 16, 16)
+
+    def changed(seed: int) -> Tensor:
+        return change(images, torch.Generator().manual_seed(seed))
+
+    assert torch.equal(changed(0), changed(0))
+    assert not torch.equal(changed(0), changed(1))
+
+
+def test_crop_flip_trains_on_shifted_and_mirrored_images_and_crop_on_shifted_ones() -> None:
+    ramp = torch.arange(1, 9) / 9  # brighter to the right
+    images = ramp.expand(40, 1, 8, 8).clone()
+    split = Split(images, torch.zeros(40, dtype=torch.long), torch.zeros(1), torch.ones(1))
+    data = Dataset(split, split, CLASSES)
+
+    def brighter_to_the_left(augmentation: str) -> int:
+        probe = Probe()
+        train(probe, data, steps=1, batch_size=40, augmentation=augmentation)
+        assert not torch.equal(probe.seen[0], images)
+        return int((probe.seen[0][:, 0, 4, 3] > probe.seen[0][:, 0, 4, 4]).sum())
+
+    assert brighter_to_the_left("crop") == 0
+    assert 5 < brighter_to_the_left("crop_flip") < 35
+
+
+# --- seeds ---------------------------------------------------------------------------------
+
+
+def test_the_same_seed_gives_the_same_weights_and_the_same_history() -> None:
+    first, second = net(), net()
+    options: dict[str, Any] = {"epochs": 2, "evaluate": "epoch", "augmentation": "crop_flip"}
+    histories = [train(model, **options) for model in (first, second)]
+    assert timeless(histories[0]) == timeless(histories[1])
+    assert torch.equal(weights(first), weights(second))
+
+
+def test_another_seed_gives_another_order() -> None:
+    def order(seed: int) -> list[float]:
+        probe = Probe()
+        train(probe, numbered(40), epochs=1, seed=seed)
+        return torch.cat(probe.seen)[:, 0, 4, 4].tolist()
+
+    assert order(0) == order(0)
+    assert order(0) != order(1)
+    assert sorted(order(0)) == sorted(order(1))
+
+
+def test_augmentation_leaves_the_order_as_it_is() -> None:
+    def order(augmentation: str) -> Tensor:
+        probe = Probe()
+        train(probe, numbered(40), epochs=2, augmentation=augmentation)
+        return torch.cat(probe.seen)[:, 0, 4, 4]
+
+    assert torch.equal(order("none"), order("crop"))
+    assert torch.equal(order("none"), order("crop_flip"))
+
+
+def test_each_epoch_is_a_new_order_of_whole_batches() -> None:
+    probe = Probe()
+    history = train(probe, numbered(10), epochs=3, batch_size=4)
+    assert history.steps == 6 and len(history.loss) == 3
+    epochs = torch.stack(probe.seen)[:, :, 0, 4, 4].view(3, 8)
+    for epoch in epochs.tolist():
+        assert len(set(epoch)) == 8  # nothing twice, two images wait for the next order
+    assert epochs[0].tolist() != epochs[1].tolist()
+
+
+class Dropping(nn.Sequential):
+    """A model that draws random numbers itself, at every training step."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, len(CLASSES)))
+        nn.init.zeros_(self.get_parameter("2.weight"))
+        nn.init.zeros_(self.get_parameter("2.bias"))
+
+
+def test_dropout_follows_the_seed_and_not_torchs_own_generator() -> None:
+    def trained(state: int, seed: int) -> Tensor:
+        torch.manual_seed(state)
+        model = Dropping()
+        train(model, seed=seed, batch_size=10)  # the whole split: the order changes nothing
+        return weights(model)
+
+    assert torch.equal(trained(1, seed=0), trained(2, seed=0))
+    assert not torch.allclose(trained(1, seed=0), trained(1, seed=1), atol=1e-4)
+
+
+def test_training_leaves_torchs_own_generator_as_it_was() -> None:
+    model = Dropping()
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    train(model, augmentation="crop_flip")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_each_purpose_and_each_seed_have_a_stream_of_their_own() -> None:
+    purposes = ("initialisation", "order", "augmentation", "noise")
+    seeds = {stream_seed(seed, purpose) for seed in range(50) for purpose in purposes}
+    assert len(seeds) == 200
+    assert all(0 <= seed < 2**63 for seed in seeds)  # what torch.manual_seed takes
+
+
+# --- what is learnt ------------------------------------------------------------------------
+
+
+def test_uint8_and_float_images_train_the_same_net() -> None:
+    floats = dataset()
+    train_split, test_split = (
+        dataclasses.replace(split, images=(split.images * 255).round().to(torch.uint8))
+        for split in (floats.train, floats.test)
+    )
+    whole_bytes = Dataset(train_split, test_split, CLASSES)
+    models = net(), net()
+    histories = [train(m, d, epochs=2) for m, d in zip(models, (floats, whole_bytes), strict=True)]
+    assert timeless(histories[0]) == timeless(histories[1])
+    assert torch.equal(weights(models[0]), weights(models[1]))
+
+
+def test_batches_are_normalised_with_the_splits_own_mean_and_deviation() -> None:
+    split = dataclasses.replace(
+        noise(4), mean=torch.full((1, 8, 8), 0.25), std=torch.full((1, 1, 1), 0.5)
+    )
+    probe = Probe()
+    train(probe, Dataset(split, noise(4, seed=1), CLASSES), steps=1, seed=3)
+    seen = {round(float(image.double().sum()), 3) for image in probe.seen[0]}
+    expected = {round(float(image.double().sum()), 3) for image in (split.images - 0.25) / 0.5}
+    assert seen == expected
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_step_is_sgd_with_momentum_and_weight_decay_on_the_mean_loss(nesterov: bool) -> None:
+    probe = Probe()
+    before = probe.linear.weight.detach().clone()
+    gradients: list[Tensor] = []
+
+    def keep(step: int, model: nn.Module) -> None:
+        assert step == len(gradients) and model is probe
+        assert probe.linear.weight.grad is not None
+        gradients.append(probe.linear.weight.grad.clone())
+        if step == 0:
+            assert torch.equal(probe.linear.weight, before)  # called before the update
+
+    options = {"momentum": 0.5, "weight_decay": 0.1, "nesterov": nesterov, "schedule": "step"}
+    data = dataset(4)
+    train(probe, data, steps=1, learning_rate=0.2, on_step=keep, **options)
+
+    copy = before.clone().requires_grad_()
+    batch = (data.train.images - data.train.mean) / data.train.std
+    loss = F.cross_entropy(batch.flatten(1) @ copy.T, data.train.labels)  # any order: all four
+    (by_hand,) = torch.autograd.grad(loss, copy)
+    torch.testing.assert_close(gradients[0], by_hand)
+    step = by_hand + 0.1 * before
+    expected = before - 0.2 * (1.5 if nesterov else 1.0) * step  # Nesterov looks ahead by 0.5
+    torch.testing.assert_close(probe.linear.weight.detach(), expected)
+
+
+def test_training_learns_and_ends_in_eval_mode() -> None:
+    torch.manual_seed(0)
+    model = cifar_net(8, "A", width=4, in_channels=1)
+    data = load("digits", size=8)
+    history = fit(model, data, epochs=2, device="cpu", precision="fp32", progress=False)
+    assert history.loss[1] < history.loss[0]
+    assert history.train_error is not None and history.train_error < 0.3  # chance is 0.9
+    assert not any(module.training for module in model.modules())
+    assert history.steps == 2 * (1437 // 64)
+    assert history.device == "cpu" and history.precision == "fp32"
+    assert history.images_per_second > 0 and history.seconds > 0
+
+
+# --- how long, and when it is measured -----------------------------------------------------
+
+
+def test_a_batch_larger_than_the_split_is_the_whole_split() -> None:
+    probe = Probe()
+    assert train(probe, numbered(5), epochs=2, batch_size=64).steps == 2
+    assert [len(batch) for batch in probe.seen] == [5, 5]
+
+
+def test_training_may_stop_within_an_epoch() -> None:
+    probe = Probe()
+    history = train(probe, dataset(10), steps=5, batch_size=4, evaluate="epoch")
+    assert history.steps == len(probe.seen) == 5
+    assert len(history.loss) == len(history.running_errors) == 3
+    assert history.evaluated_at == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs"),
+    [
+        ({"evaluate": "never"}, ()),
+        ({"evaluate": "end"}, (5,)),
+        ({"evaluate": "epoch"}, (1, 2, 3, 4, 5)),
+        ({"evaluate": "epoch", "evaluate_every": 2}, (2, 4, 5)),
+        ({"evaluate": "epoch", "evaluate_every": 9}, (5,)),
+    ],
+)
+def test_the_splits_are_measured_when_asked(
+    options: dict[str, Any], epochs: tuple[int, ...]
+) -> None:
+    history = train(Probe(), epochs=5, **options)
+    assert history.evaluated_at == epochs
+    assert len(history.train_errors) == len(history.test_errors) == len(epochs)
+    assert (history.train_error is None) == (not epochs)
+    assert (history.test_error is None) == (not epochs)
+
+
+def test_measuring_does_not_change_what_is_learnt() -> None:
+    never, often = net(), net()
+    train(never, epochs=3, evaluate="never")
+    train(often, epochs=3, evaluate="epoch")
+    assert torch.equal(weights(never), weights(often))
+
+
+def test_the_errors_reported_are_of_the_whole_splits_in_eval_mode_after_the_last_epoch() -> None:
+    model, data = net(), dataset(50)
+    history = train(model, data, epochs=2, evaluate="epoch")
+    errors = []
+    for split in (data.train, data.test):
+        with torch.no_grad():
+            answers = model.eval()((split.images - split.mean) / split.std).argmax(1)
+        errors.append(float((answers != split.labels).double().mean()))
+    assert [history.train_error, history.test_error] == errors
+
+
+def test_the_running_error_is_of_the_batches_as_they_were_learnt() -> None:
+    probe = Probe()
+    data = numbered(8)  # an image says which it is, so its label is known: its number modulo 3
+    history = train(probe, data, epochs=1, batch_size=8)
+    start = Probe().linear
+    with torch.no_grad():
+        answers = start(probe.seen[0].flatten(1)).argmax(1)
+    labels = (probe.seen[0][:, 0, 0, 0] * 8).round().long() % 3
+    assert history.running_errors == pytest.approx([float((answers != labels).float().mean())])
+
+
+@pytest.mark.parametrize("length", [{}, {"epochs": 1, "steps": 1}])
+def test_training_is_as_long_as_epochs_or_steps_say_one_of_the_two(length: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"epochs=… or with steps=…, one of the two"):
+        fit(Probe(), dataset(), device="cpu", progress=False, **length)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "says"),
+    [
+        ({"steps": 0}, ValueError, "steps must be at least 1"),
+        ({"epochs": -1}, ValueError, "epochs must be at least 1"),
+        ({"steps": 1e3}, TypeError, "steps must be a whole number"),
+        ({"steps": True}, TypeError, "steps must be a whole number"),
+        ({"batch_size": 1}, ValueError, "A batch needs two images or more"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
+        ({"batch_size": 2.5}, TypeError, "batch_size must be a whole number"),
+        ({"evaluate_every": 0}, ValueError, "evaluate_every must be at least 1"),
+        ({"evaluate": "always"}, ValueError, "evaluate must be one of 'end', 'epoch', 'never'"),
+        ({"augmentation": "flip"}, ValueError, "one of 'none', 'crop', 'crop_flip'"),
+        ({"precision": "fp16"}, ValueError, "one of 'auto', 'fp32', 'bf16'"),
+        ({"device": "gpu"}, ValueError, "device must be one of .*'cpu' and is 'gpu'"),
+    ],
+)
+def test_a_bad_argument_is_answered_with_a_sentence(
+    options: dict[str, Any], kind: type[Exception], says: str
+) -> None:
+    with pytest.raises(kind, match=says):
+        train(Probe(), **options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_device_that_is_not_there_is_answered_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match=r"device must be one of .*'cpu' and is 'cuda'"):
+        train(Probe(), device="cuda")
+
+
+def test_one_image_makes_no_batch_and_no_image_no_split() -> None:
+    one = Dataset(noise(1), noise(1), CLASSES)
+    with pytest.raises(ValueError, match="A batch needs two images or more"):
+        train(Probe(), one)
+    with pytest.raises(ValueError, match="at least one image"):
+        noise(3).subset(torch.zeros(3, dtype=torch.bool))
+
+
+# --- divergence ----------------------------------------------------------------------------
+
+
+def test_a_loss_that_explodes_is_reported_and_ends_the_training() -> None:
+    history = train(net(), epochs=10, learning_rate=1e20)
+    assert history.diverged
+    assert history.steps < 20
+    assert not math.isfinite(history.loss[-1])
+    assert history.train_error == 1  # logits that are not numbers answer nothing
+
+
+def test_a_model_of_nans_is_wrong_everywhere_on_class_0_too() -> None:
+    """argmax takes a NaN for the largest logit, so that it would be right on class 0."""
+    probe = Probe()
+    nn.init.constant_(probe.linear.bias, math.nan)
+    history = train(probe, evaluate="epoch", epochs=3)
+    assert history.diverged and history.steps == 2  # the first epoch
+    assert history.train_errors == history.test_errors == history.running_errors == (1.0,)
+    assert math.isnan(evaluate(probe, noise(), device="cpu").loss)
+
+
+def test_a_training_that_stays_finite_is_not_called_diverged() -> None:
+    assert not train(net()).diverged
+
+
+# --- evaluating ----------------------------------------------------------------------------
+
+
+class Constant(nn.Module):
+    """The same logits for every image."""
+
+    def __init__(self, *logits: float) -> None:
+        super().__init__()
+        self.register_buffer("logits", torch.tensor(logits))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.get_buffer("logits").expand(len(x), -1)
+
+
+def test_error_and_loss_are_those_computed_by_hand() -> None:
+    split = noise(5)  # labels 0 1 2 0 1
+    metrics = evaluate(Constant(0.0, math.log(2), 0.0), split, device="cpu")
+    assert metrics.error == 3 / 5  # it answers 1 for all
+    assert metrics.accuracy == pytest.approx(2 / 5)
+    # Probabilities 1/4, 1/2, 1/4: log 4 for three images, log 2 for two.
+    assert metrics.loss == pytest.approx((3 * math.log(4) + 2 * math.log(2)) / 5)
+    assert metrics.images == 5
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+def test_an_image_with_a_logit_that_is_not_finite_counts_as_wrong(broken: float) -> None:
+    metrics = evaluate(Constant(2.0, broken, 1.0), noise(6), device="cpu")
+    assert metrics.error == 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
+def test_how_many_images_at_a_time_changes_nothing(batch_size: int) -> None:
+    whole = evaluate(net(), noise(5), device="cpu")
+    parts = evaluate(net(), noise(5), batch_size=batch_size, device="cpu")
+    assert parts.error == whole.error
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [0, -3])
+def test_measuring_no_image_at_a_time_is_refused(batch_size: int) -> None:
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        evaluate(net(), noise(), batch_size=batch_size, device="cpu")
+
+
+def test_evaluating_uses_each_splits_own_statistics() -> None:
+    split = noise(8)
+    shifted = dataclasses.replace(split, mean=split.mean + 0.3, std=split.std * 2)
+    model = net().eval()
+    with torch.no_grad():
+        logits = model((shifted.images - shifted.mean) / shifted.std)
+    expected = float(F.cross_entropy(logits, shifted.labels))
+    assert evaluate(model, shifted, device="cpu").loss == pytest.approx(expected, rel=1e-5)
+    assert evaluate(model, split, device="cpu").loss != pytest.approx(expected, rel=1e-3)
+
+
+def test_evaluating_leaves_the_model_as_it_was_after_an_error_too() -> None:
+    model = net().train()
+    model.get_submodule("stem").eval()
+    modes = [module.training for module in model.modules()]
+    before = weights(model)
+    assert isinstance(evaluate(model, noise(), device="cpu"), Metrics)
+    assert [module.training for module in model.modules()] == modes
+    assert torch.equal(weights(model), before)
+    colour = noise().images.expand(-1, 3, -1, -1)
+    with pytest.raises(RuntimeError):
+        evaluate(model, dataclasses.replace(noise(), images=colour), device="cpu")
+    assert [module.training for module in model.modules()] == modes
+
+
+# --- precision, layout, progress -----------------------------------------------------------
+
+
+def test_bf16_runs_on_the_cpu_and_keeps_the_weights_in_fp32() -> None:
+    model = net()
+    history = train(model, precision="bf16", epochs=2)
+    assert history.precision == "bf16" and history.memory_format == "channels_last"
+    assert not history.diverged
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    exact = net()
+    in_fp32 = train(exact, precision="fp32", epochs=2)
+    assert not torch.equal(weights(model), weights(exact))  # so it was used
+    assert history.loss == pytest.approx(in_fp32.loss, rel=0.1)  # 8 bits of a mantissa
+
+
+def test_what_is_not_said_is_the_fastest_of_this_machine() -> None:
+    history = fit(Probe(), dataset(), steps=1, progress=False, evaluate="never")
+    assert history.device == best_device()
+    assert history.precision == best_precision(best_device())
+    assert best_precision("mps") == "fp32"
+
+
+def test_pixels_come_first_but_for_fp32_off_the_cpu() -> None:
+    assert memory_format("cpu", "fp32") == memory_format("cuda", "bf16") == torch.channels_last
+    assert memory_format("cuda", "fp32") == memory_format("mps", "fp32") == torch.contiguous_format
+
+
+def test_no_progress_prints_nothing_and_progress_prints_a_bar(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train(Probe())
+    assert capsys.readouterr() == ("", "")
+    train(Probe(), progress=True)
+    assert "step" in capsys.readouterr().err
