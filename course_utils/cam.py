@@ -142,7 +142,7 @@ class CAM:
         >>> cam.resized((1, 4)).maps.tolist()
         [[[[0.0, 1.0, 3.0, 4.0]]]]
         """
-        height, width = _checked_size(size)
+        height, width = checked_size(size)
         h, w = self.maps.shape[-2:]
         larger = F.interpolate(
             self.maps.reshape(1, -1, h, w), (height, width), mode="bilinear", align_corners=False
@@ -189,8 +189,8 @@ def _is_flat(maps: Tensor) -> Tensor:
     return (high <= 0) | (high - low <= rounding)
 
 
-def _checked_size(size: int | Sequence[int]) -> tuple[int, int]:
-    """``size`` as (height, width)."""
+def checked_size(size: int | Sequence[int]) -> tuple[int, int]:
+    """``size`` as (height, width), in positive integers."""
     pair = tuple(size) if isinstance(size, list | tuple) else (size, size)
     if any(isinstance(side, bool) or not isinstance(side, numbers.Integral) for side in pair):
         raise TypeError(
