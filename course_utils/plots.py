@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from statistics import median
 from typing import Any
 
 import numpy as np
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from course_utils.degradation import Record, published
 from course_utils.i18n import _, number, percent
@@ -49,11 +51,18 @@ class DescribedFigure(Figure):
         super().__init__(figsize=size, dpi=100, facecolor="white", layout="constrained")
         self.description = description
 
-    def _repr_mimebundle_(self, **_kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _ipython_display_(self) -> None:
+        """Show the picture, then its description, folded: not every reader shows ``alt``."""
         stream = io.BytesIO()
         self.savefig(stream, format="png")
-        data = {"image/png": stream.getvalue(), "text/plain": self.description}
-        return data, {"image/png": {"alt": self.description}}
+        picture = {"image/png": stream.getvalue(), "text/plain": self.description}
+        display(picture, raw=True, metadata={"image/png": {"alt": self.description}})
+        words = {
+            "text/html": f"<details><summary>{escape(_('Description of the figure'))}</summary>"
+            f"<p>{escape(self.description)}</p></details>",
+            "text/plain": "",
+        }
+        display(words, raw=True)
 
 
 def style_of(index: int) -> dict[str, Any]:
@@ -137,6 +146,7 @@ def learning_curves(records: Sequence[Record]) -> DescribedFigure:
             )
         _finish(axes, _("epoch"), _("error (%)") if axes is panels[0] else "", name)
         axes.set_ylim(-3, 100)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend(frameon=False, fontsize=9, loc="center right")
     figure.description = _(
         "Learning curves, one panel a family. Training error while learning, median of the seeds, "
@@ -199,8 +209,8 @@ def _draw_error_by_depth(axes: Axes, records: Sequence[Record], measure: str) ->
             [100 * value for value in medians],
             color=style["color"],
             linestyle=style["linestyle"],
-            label=name,
         )
+        axes.plot([], [], label=name, **style)
         axes.set_xticks(sorted({*axes.get_xticks(), *groups} & set(groups)))
         said.append(
             f"{name}: "
