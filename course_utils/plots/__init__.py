@@ -1,0 +1,20 @@
+"""Every figure that a lesson shows, each with a description for those who cannot see it."""
+
+from course_utils.plots.experiments import (
+    error_by_depth,
+    learning_curves,
+    published_beside,
+    train_against_test,
+)
+from course_utils.plots.figure import DescribedFigure
+from course_utils.plots.measurements import function_classes, lines
+
+__all__ = [
+    "DescribedFigure",
+    "error_by_depth",
+    "function_classes",
+    "learning_curves",
+    "lines",
+    "published_beside",
+    "train_against_test",
+]
