@@ -380,7 +380,7 @@ def _explain_mismatch(model: nn.Module, images: Tensor, error: RuntimeError) -> 
         raise ValueError(
             _(
                 "The images are on {images} and the model on {model}: move one of them, "
-                "for example images.to({model!r})."
+                "for example images.to('{model}')."
             ).format(images=str(images.device), model=str(first.device))
         ) from error
     if first.dtype != images.dtype and not torch.is_autocast_enabled(images.device.type):

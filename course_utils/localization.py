@@ -201,7 +201,7 @@ def iou(a: Any, b: Any) -> Tensor:
     >>> iou([0, 0, 1, 1], [1, 1, 2, 2])  # one pixel of seven
     tensor(0.1429, dtype=torch.float64)
     """
-    first, second = _as_boxes(a, "a"), _as_boxes(b, "b")
+    first, second = _as_boxes(a, _("The first boxes")), _as_boxes(b, _("The second boxes"))
     try:
         first, second = torch.broadcast_tensors(first, second)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
@@ -822,8 +822,8 @@ def _check_convention(convention: str) -> None:
     """Refuse a convention that does not exist."""
     if convention not in CONVENTIONS:
         raise ValueError(
-            _("There is no convention {given}: choose {known}.").format(
-                given=repr(convention), known=_(" or ").join(map(repr, CONVENTIONS))
+            _("There is no convention {given}: choose {first} or {second}.").format(
+                given=repr(convention), first=repr(CONVENTIONS[0]), second=repr(CONVENTIONS[1])
             )
         )
 
