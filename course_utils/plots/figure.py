@@ -43,13 +43,15 @@ class DescribedFigure(Figure):
         stream = io.BytesIO()
         self.savefig(stream, format="png")
         picture = {"image/png": stream.getvalue(), "text/plain": self.description}
-        display(picture, raw=True, metadata={"image/png": {"alt": self.description}})
+        display(  # type: ignore[no-untyped-call]
+            picture, raw=True, metadata={"image/png": {"alt": self.description}}
+        )
         words = {
             "text/html": f"<details><summary>{escape(_('Description of the figure'))}</summary>"
             f"<p>{escape(self.description)}</p></details>",
             "text/plain": "",
         }
-        display(words, raw=True)
+        display(words, raw=True)  # type: ignore[no-untyped-call]
 
 
 def style_of(index: int) -> dict[str, Any]:
