@@ -205,7 +205,7 @@ def test_autocast_passes_the_tolerance_of_its_type():
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_accelerators_give_the_same_maps(device):
-    available = torch.cuda.is_available() if device == "cuda" else torch.mps.is_available()
+    available = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
     if not available:
         pytest.skip(f"no {device} here")
     net, x = torchvision_net("resnet18"), images(size=128)
