@@ -21,6 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from traitlets import default
 
 from course_utils.i18n import LANGUAGES, _
+from course_utils.location import find_root
 from course_utils.pages import card_of, mark_stopped, page, write_index
 from course_utils.profiles import load_profile, profile_path
 
@@ -67,29 +68,6 @@ class ThisPython(AsyncKernelManager):
     def _encrypt_where_supported(self) -> str:
         # Otherwise the kernel warns the reader that other users of the machine can listen.
         return "auto"
-
-
-def find_root(start: Path | None = None) -> Path:
-    """The folder of the course: the nearest one, upwards, that holds its notebooks.
-
-    Args:
-        start: where to look first; the current folder by default, then the folder that this
-            package was installed from.
-
-    Raises:
-        ValueError: neither lies in a copy of the course.
-    """
-    beginning = (start or Path.cwd()).resolve()
-    package = Path(__file__).resolve().parent
-    for folder in (beginning, *beginning.parents, package.parent):
-        if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
-            return folder
-    raise ValueError(
-        _(
-            "{folder} does not lie in a copy of the course: change to the folder that holds "
-            "notebooks/ and pyproject.toml."
-        ).format(folder=beginning)
-    )
 
 
 def find_lessons(root: Path, language: str, numbers: Sequence[int] | None = None) -> list[Lesson]:

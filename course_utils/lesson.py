@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 import torchvision
 
-from course_utils.course import find_root
 from course_utils.i18n import _, set_language
+from course_utils.location import find_root
 from course_utils.training import best_device, best_precision
 
 __all__ = ["Lesson", "start"]

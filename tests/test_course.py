@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from course_utils import course
+from course_utils import course, location
 
 TITLE = "# 3. Degradation\n\nA net that is *deeper* may do worse."
 PARAMETERS = new_code_cell("epochs = 20", metadata={"tags": ["parameters"]})
@@ -58,9 +58,9 @@ def test_outside_any_course_the_installed_one_is_found_or_a_sentence_says_so(
     root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    monkeypatch.setattr(course, "__file__", str(root / "course_utils" / "course.py"))
+    monkeypatch.setattr(location, "__file__", str(root / "course_utils" / "course.py"))
     assert course.find_root(elsewhere) == root.resolve()
-    monkeypatch.setattr(course, "__file__", str(elsewhere / "course_utils" / "course.py"))
+    monkeypatch.setattr(location, "__file__", str(elsewhere / "course_utils" / "course.py"))
     with pytest.raises(ValueError, match="does not lie in a copy of the course"):
         course.find_root(elsewhere)
 
