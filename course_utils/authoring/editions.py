@@ -39,6 +39,7 @@ _TEXT_CALLS = frozenset(
     [
         "Markdown",
         "HTML",
+        "Table",
         "annotate",
         "display",
         "figtext",
