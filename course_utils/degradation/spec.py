@@ -121,7 +121,7 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
     if hint is str:
         if not isinstance(value, str):
             raise TypeError(
-                _("{name} must be a text and is {value!r}.").format(name=name, value=value)
+                _("{name} must be a string and is {value!r}.").format(name=name, value=value)
             )
         return value
     if value is None and type(None) in get_args(hint):
@@ -154,7 +154,7 @@ def _options(name: str, options: Any) -> Options:
     except (TypeError, ValueError):
         raise TypeError(
             _(
-                '{name} must be a dictionary such as {{"size": 8}}, of numbers, texts and lists of '
+                '{name} must be a dictionary such as {{"size": 8}}, of numbers, strings and lists of '
                 "them, and is {value!r}."
             ).format(name=name, value=options)
         ) from None
