@@ -22,7 +22,7 @@ SPLIT_SEED = 0  # the split is part of the data set: it never follows a reader's
 SOURCE = "scikit-learn's digits: test part of UCI Optical Recognition of Handwritten Digits"
 
 
-def handwritten_digits(size: int = 16) -> Dataset:
+def handwritten_digits(size: int = NATIVE_SIZE) -> Dataset:
     """The 1,797 digits, 1,437 to learn from and 360 to be tested on.
 
     The same people wrote digits of both splits: the test error says how well a model does on
