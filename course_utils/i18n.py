@@ -11,6 +11,7 @@ __all__ = ["LANGUAGES", "_", "current_language", "number", "percent", "set_langu
 
 LANGUAGES = ("fr", "en")
 ENVIRONMENT_VARIABLE = "COURSE_LANGUAGE"
+_SPACE = "\N{NARROW NO-BREAK SPACE}"  # a number stays on one line
 _LOCALE = Path(__file__).parent / "locale"
 _chosen: str | None = None
 
@@ -64,7 +65,7 @@ def number(value: float, digits: int) -> str:
 
     >>> set_language("fr")
     >>> number(-1234.5, 5), number(40_551_040, 8), number(0.00012, 2)
-    ('−1 234,5', '40 551 040', '0,00012')
+    ('−1\\u202f234,5', '40\\u202f551\\u202f040', '0,00012')
     >>> set_language("en")
     >>> number(-1234.5, 5)
     '−1,234.5'
@@ -73,7 +74,7 @@ def number(value: float, digits: int) -> str:
     text = plain if "e" in plain else f"{float(plain):,.{_decimals(plain)}f}"
     text = text.replace("-", "−")
     if current_language() == "fr":
-        text = text.replace(",", " ").replace(".", ",")  # a narrow space that does not break
+        text = text.replace(",", _SPACE).replace(".", ",")
     return text
 
 
@@ -86,12 +87,12 @@ def percent(share: float, digits: int = 1) -> str:
 
     >>> set_language("fr")
     >>> percent(0.125)
-    '12,5 %'
+    '12,5\\u202f%'
     >>> set_language("en")
     >>> percent(0.125)
     '12.5%'
     """
-    text = f"{100 * share:.{digits}f}"
+    text = f"{100 * share:.{digits}f}".replace("-", "−")
     if current_language() == "fr":
-        return text.replace(".", ",") + " %"
+        return text.replace(".", ",") + _SPACE + "%"
     return text + "%"
