@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from scipy.stats import t as student
 
 from course_utils.degradation.record import Record
-from course_utils.i18n import _
+from course_utils.i18n import _, current_language
 
 __all__ = ["CONFIDENCE", "Change", "Verdict", "paired_interval", "verdict"]
 
@@ -39,6 +39,13 @@ def paired_interval(
     return float(mean - half), float(mean + half)
 
 
+def _points(share: float) -> str:
+    """A change in points, with its sign, written as the reader's language does."""
+    points = round(100 * share, 1) + 0.0  # without the minus of a rounded zero
+    text = f"{points:+.1f}".replace("-", "−")
+    return text.replace(".", ",") if current_language() == "fr" else text
+
+
 @dataclass(frozen=True)
 class Change:
     """How the training error of one family changes from the shallow net to the deep one.
@@ -59,12 +66,12 @@ class Change:
         spread = (
             _("one seed, no spread")
             if self.interval is None
-            else _("95% interval {low:+.1f} to {high:+.1f}").format(
-                low=100 * self.interval[0], high=100 * self.interval[1]
+            else _("95% interval {low} to {high}").format(
+                low=_points(self.interval[0]), high=_points(self.interval[1])
             )
         )
-        return _("{family}: {mean:+.1f} points ({spread})").format(
-            family=self.family, mean=100 * self.mean, spread=spread
+        return _("{family}: {mean} points ({spread})").format(
+            family=self.family, mean=_points(self.mean), spread=spread
         )
 
 
@@ -90,7 +97,7 @@ class Verdict:
     shown: bool | None
 
     def __str__(self) -> str:
-        facts = "; ".join(map(str, self.changes.values()))
+        facts = ", ".join(map(str, self.changes.values()))
         if self.shown is None:
             opening = _("Nothing can be concluded from one seed")
         elif self.shown:
