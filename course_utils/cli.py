@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         _sweep,
         _("Run the degradation experiment over a grid; what is in the store is not run again."),
         "sweep --dataset digits --families plain residual --depths 8 20 56 --seeds 0 1 2 "
-        "--epochs 20 --store build/records",
+        "--store build/records",
         LANGUAGES,
     )
     sweep.add_argument("--dataset", default="digits", metavar=_("NAME"), help=_("the data set"))
@@ -121,10 +121,20 @@ def _parser() -> argparse.ArgumentParser:
         help=_("families of nets: plain, residual, dense, or your own as module:function"),
     )
     sweep.add_argument(
-        "--depths", nargs="+", type=int, required=True, metavar="N", help=_("depths of the nets")
+        "--depths",
+        nargs="+",
+        type=int,
+        default=[8, 20, 56],
+        metavar="N",
+        help=_("depths of the nets"),
     )
     sweep.add_argument(
-        "--seeds", nargs="+", type=int, default=[0], metavar="N", help=_("seeds of the runs")
+        "--seeds",
+        nargs="+",
+        type=int,
+        default=[0, 1, 2],
+        metavar="N",
+        help=_("seeds of the runs"),
     )
     sweep.add_argument("--epochs", type=int, metavar="N", help=_("passes over the training split"))
     sweep.add_argument("--size", type=int, metavar="N", help=_("side of the images, in pixels"))
@@ -224,30 +234,22 @@ def _test(arguments: argparse.Namespace) -> int:
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    from course_utils import degradation
+    from course_utils import degradation, tables
 
-    chosen = {"epochs": arguments.epochs, "size": arguments.size}
     specs = degradation.grid(
         dataset=arguments.dataset,
+        dataset_options={} if arguments.size is None else {"size": arguments.size},
         families=arguments.families,
         depths=arguments.depths,
         seeds=arguments.seeds,
-        **{name: value for name, value in chosen.items() if value is not None},
+        epochs=arguments.epochs,
     )
     try:
         records = degradation.sweep(specs, arguments.store)
     except degradation.SweepError as error:
         print(_sentence(error), file=sys.stderr)
         return FAILED
-    family, depth, seed = _("family"), _("depth"), _("seed")
-    train, test = _("training error"), _("test error")
-    print(f"{family:12}{depth:>12}{seed:>8}{train:>26}{test:>18}")
-    for record in records:
-        spec = record.spec
-        print(
-            f"{spec.family:12}{spec.depth:12}{spec.seed:8}"
-            f"{record.train_error:26.1%}{record.test_error:18.1%}"
-        )
+    print(tables.results(records))
     try:
         print(degradation.verdict(records))
     except ValueError as error:  # a grid too small to judge is run and recorded all the same

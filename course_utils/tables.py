@@ -8,7 +8,7 @@ from html import escape
 from statistics import median
 
 from course_utils.degradation import Record
-from course_utils.i18n import _, percent
+from course_utils.i18n import _, number, percent
 
 __all__ = ["Table", "results"]
 
@@ -102,7 +102,7 @@ def results(records: Iterable[Record]) -> Table:
                 len(runs),
                 _spread([run.train_error for run in runs]),
                 _spread([run.test_error for run in runs]),
-                f"{runs[0].parameters:,}".replace(",", " "),
+                number(runs[0].parameters, 12),
                 f"{median(run.seconds for run in runs):.0f}",
             ]
             for (family, depth), runs in sorted(groups.items())

@@ -188,7 +188,9 @@ def experiment(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     """Stands for the experiment; notes what it was asked and answers one record."""
     asked = SimpleNamespace()
     spec = SimpleNamespace(family="plain", depth=8, seed=0)
-    record = SimpleNamespace(spec=spec, train_error=0.25, test_error=0.5)
+    record = SimpleNamespace(
+        spec=spec, train_error=0.25, test_error=0.5, parameters=75_002, seconds=3.2
+    )
 
     def grid(**options: object) -> list[SimpleNamespace]:
         asked.options = options
@@ -220,17 +222,20 @@ def test_a_sweep_asks_for_the_grid_and_prints_records_and_verdict(
         "depths": [8, 20],
         "seeds": [0, 1],
         "epochs": 2,
-        "size": 12,
+        "dataset_options": {"size": 12},
     }
     assert experiment.store == Path("out")
     _header, row, verdict = capsys.readouterr().out.splitlines()
-    assert row.split() == ["plain", "8", "0", "25.0%", "50.0%"]
+    assert row.split() == ["plain-8", "1", "25.0%", "50.0%", "75,002", "3"]
     assert verdict == "Degradation is shown."
 
 
 def test_what_is_not_said_is_left_to_the_experiment(experiment: SimpleNamespace) -> None:
-    assert cli.main(["sweep", "--depths", "8"]) == 0
-    assert experiment.options.keys() == {"dataset", "families", "depths", "seeds"}
+    assert cli.main(["sweep"]) == 0
+    assert experiment.options["depths"] == [8, 20, 56]
+    assert experiment.options["seeds"] == [0, 1, 2]
+    assert experiment.options["dataset_options"] == {}
+    assert experiment.options["epochs"] is None
 
 
 def test_a_grid_too_small_to_judge_ends_well_with_a_sentence(

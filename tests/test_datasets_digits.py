@@ -39,7 +39,7 @@ def test_a_fifth_of_each_class_is_for_testing() -> None:
 
 def test_the_images_are_float_between_0_and_1_of_the_size_asked_for() -> None:
     data = datasets.load("digits")
-    assert data.train.images.shape == (1437, 1, 16, 16)
+    assert data.train.images.shape == (1437, 1, 8, 8)
     assert data.train.images.dtype == torch.float32
     assert data.classes == tuple("0123456789")
     assert data.name == "digits"
