@@ -105,7 +105,9 @@ class Spec:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
-        return f"{self.family}-{self.depth}, seed {self.seed}"
+        return _("{family}-{depth}, seed {seed}").format(
+            family=self.family, depth=self.depth, seed=self.seed
+        )
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
