@@ -156,8 +156,8 @@ def _options(name: str, options: Any) -> Options:
     except (TypeError, ValueError):
         raise TypeError(
             _(
-                '{name} must be a dictionary such as {{"size": 8}}, of numbers, strings and lists of '
-                "them, and is {value!r}."
+                '{name} must be a dictionary such as {{"size": 8}}, of numbers, strings and lists '
+                "of them, and is {value!r}."
             ).format(name=name, value=options)
         ) from None
     return tuple(sorted(pairs))
