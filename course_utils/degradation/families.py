@@ -12,6 +12,7 @@ from torch import nn
 
 from course_utils.i18n import _
 from course_utils.models.cifar import blocks_per_stage, cifar_net
+from course_utils.models.densenet import densenet, layers_per_block
 
 __all__ = ["FAMILIES", "Builder", "Family", "family"]
 
@@ -21,10 +22,10 @@ Builder = Callable[..., nn.Module]
 
 @dataclass(frozen=True)
 class Family:
-    """A builder of nets, and what refuses a depth that it cannot build."""
+    """A builder of nets, and what refuses a depth that it cannot build with these options."""
 
     build: Builder
-    check_depth: Callable[[int], object]
+    check_depth: Callable[..., object]
 
 
 def _plain(depth: int, **options: Any) -> nn.Module:
@@ -35,13 +36,26 @@ def _residual(depth: int, **options: Any) -> nn.Module:
     return cifar_net(depth, **{"shortcut": "A", **options})
 
 
-def _any_depth(depth: int) -> None:
+def _dense(depth: int, **options: Any) -> nn.Module:
+    return densenet(depth, **{"growth_rate": 12, **options})
+
+
+def _depth_in_stages(depth: int, /, **_others: Any) -> None:
+    blocks_per_stage(depth)
+
+
+def _depth_in_dense_blocks(depth: int, /, bottleneck: bool = True, **_others: Any) -> None:
+    layers_per_block(depth, bottleneck)
+
+
+def _any_depth(depth: int, /, **_options: Any) -> None:
     """A reader's own net says itself what depths it has."""
 
 
 FAMILIES: dict[str, Family] = {
-    "plain": Family(_plain, blocks_per_stage),
-    "residual": Family(_residual, blocks_per_stage),
+    "plain": Family(_plain, _depth_in_stages),
+    "residual": Family(_residual, _depth_in_stages),
+    "dense": Family(_dense, _depth_in_dense_blocks),
 }
 
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

@@ -34,9 +34,10 @@ class Spec:
 
     Attributes:
         dataset, dataset_options: what :func:`course_utils.datasets.load` is called with.
-        family, family_options: ``"plain"``, ``"residual"`` or the reader's own
+        family, family_options: ``"plain"``, ``"residual"``, ``"dense"`` or the reader's own
             ``"module:function"``, and what its builder is called with beside the depth.
-        depth: number of layers with weights, ``6n + 2`` for the course's families.
+        depth: number of layers with weights: ``6n + 2`` for plain and residual nets, ``6n + 4``
+            for dense ones (``3n + 4`` without bottlenecks).
         seed: of the initial weights, the order and the augmentation, each with its own stream.
         epochs, steps: how long, one of the two.
         batch_size, learning_rate, schedule, momentum, nesterov, weight_decay, augmentation: see
@@ -89,7 +90,7 @@ class Spec:
                     value=self.learning_rate
                 )
             )
-        family(self.family).check_depth(self.depth)
+        family(self.family).check_depth(self.depth, **dict(self.family_options))
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data, for JSON."""

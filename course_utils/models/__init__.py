@@ -11,17 +11,29 @@ from course_utils.models.blocks import (
 )
 from course_utils.models.cifar import CifarNet, cifar_net, deepen
 from course_utils.models.counting import count_macs, count_parameters
+from course_utils.models.densenet import (
+    DenseBlock,
+    DenseLayer,
+    DenseNet,
+    Transition,
+    densenet,
+)
 
 __all__ = [
     "BottleneckBlock",
     "CifarNet",
     "ConvBNReLU",
+    "DenseBlock",
+    "DenseLayer",
+    "DenseNet",
     "PadShortcut",
     "ResidualBlock",
+    "Transition",
     "cifar_net",
     "count_macs",
     "count_parameters",
     "deepen",
+    "densenet",
     "identity_block",
     "projection_block",
     "stage",
