@@ -18,6 +18,7 @@ from course_utils.models.densenet import (
     Transition,
     densenet,
 )
+from course_utils.models.gap import GapNet, gap_net
 
 __all__ = [
     "BottleneckBlock",
@@ -26,6 +27,7 @@ __all__ = [
     "DenseBlock",
     "DenseLayer",
     "DenseNet",
+    "GapNet",
     "PadShortcut",
     "ResidualBlock",
     "Transition",
@@ -34,6 +36,7 @@ __all__ = [
     "count_parameters",
     "deepen",
     "densenet",
+    "gap_net",
     "identity_block",
     "projection_block",
     "stage",

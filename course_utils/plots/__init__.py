@@ -1,5 +1,6 @@
 """Every figure that a lesson shows, each with a description for those who cannot see it."""
 
+from course_utils.plots.cam import denormalised, map_grid, scene_grid, score_ladder
 from course_utils.plots.experiments import (
     error_by_depth,
     learning_curves,
@@ -11,10 +12,14 @@ from course_utils.plots.measurements import function_classes, lines
 
 __all__ = [
     "DescribedFigure",
+    "denormalised",
     "error_by_depth",
     "function_classes",
     "learning_curves",
     "lines",
+    "map_grid",
     "published_beside",
+    "scene_grid",
+    "score_ladder",
     "train_against_test",
 ]

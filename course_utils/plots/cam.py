@@ -1,0 +1,332 @@
+"""Figures of images and of the maps laid over them, each colour with a value to read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
+from torch import Tensor
+
+from course_utils.i18n import _, number, percent
+from course_utils.plots.figure import DescribedFigure, finish, style_of
+
+__all__ = ["denormalised", "map_grid", "scene_grid", "score_ladder"]
+
+# Perceptual: equal steps of the value look equal. A signed map has a colour for each sign.
+SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
+LEVELS = 256
+LUMINANCE = (0.2126, 0.7152, 0.0722)  # of R, G and B: ITU-R BT.709
+PANEL = 2.1  # inches
+# White then black under it: a box is seen on any image. Dashes tell found from true.
+TRUTH, FOUND = "#FFFFFF", "#E69F00"
+# Rounding of a normalisation undone may leave [0, 1] by this much.
+RANGE_SLACK = 1e-3
+
+
+def denormalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Images as they were before ``(pixels - mean) / std``.
+
+    Args:
+        images: ``(..., C, H, W)``, normalised.
+        mean, std: broadcastable to ``(C, H, W)``, in the unit of pixels in [0, 1].
+
+    Returns:
+        Images of the same shape, float32 in [0, 1].
+
+    Raises:
+        ValueError: the result leaves [0, 1]: the images were normalised in another way, or never.
+
+    >>> mean, std = torch.full((3, 1, 1), 0.5), torch.full((3, 1, 1), 0.25)
+    >>> denormalised(torch.zeros(3, 2, 2), mean, std).unique()
+    tensor([0.5000])
+    """
+    pixels = images.detach().cpu().float() * std.cpu() + mean.cpu()
+    low, high = (float(extreme) for extreme in torch.aminmax(pixels))
+    if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):  # written so that NaN fails too
+        raise ValueError(
+            _(
+                "With this mean and deviation the pixels go from {low:.3g} to {high:.3g}: expected "
+                "[0, 1]; give the statistics that the images were normalised with."
+            ).format(low=low, high=high)
+        )
+    return pixels.clamp(0, 1)
+
+
+def _drawable(images: Tensor) -> NDArray[np.float32]:
+    """Images ``(N, C, H, W)``, uint8 or float in [0, 1], as ``(N, H, W, 3)`` in [0, 1]."""
+    if images.dim() != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(
+            _("The images have shape {shape}: expected (N, 3, H, W) or (N, 1, H, W).").format(
+                shape=tuple(images.shape)
+            )
+        )
+    pixels = images.detach().cpu()
+    if pixels.dtype == torch.uint8:
+        pixels = pixels.float() / 255
+    low, high = (float(extreme) for extreme in torch.aminmax(pixels.float()))
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            _(
+                "The images go from {low:.3g} to {high:.3g}: expected pixels in [0, 1]; undo their "
+                "normalisation with denormalised(images, mean, std)."
+            ).format(low=low, high=high)
+        )
+    colours: NDArray[np.float32] = pixels.float().movedim(1, -1).expand(-1, -1, -1, 3).numpy()
+    return colours
+
+
+def _colours(signed: bool, opacity: float) -> Colormap:
+    """A colour map whose opacity grows linearly with the value's size, from 0 to ``opacity``."""
+    rgba = matplotlib.colormaps[DIVERGING if signed else SEQUENTIAL](np.linspace(0, 1, LEVELS))
+    size = np.abs(np.linspace(-1, 1, LEVELS)) if signed else np.linspace(0, 1, LEVELS)
+    rgba[:, 3] = opacity * size
+    return ListedColormap(rgba)
+
+
+def _scale(values: NDArray[np.floating[Any]], signed: bool) -> Normalize:
+    """From 0 to the largest value; around 0 and symmetric for signed maps."""
+    largest = float(np.abs(values).max()) or 1.0
+    return Normalize(-largest if signed else 0.0, largest)
+
+
+def map_grid(
+    maps: Tensor,
+    images: Tensor | None = None,
+    *,
+    titles: Sequence[str] = (),
+    truth: Tensor | None = None,
+    found: Tensor | None = None,
+    shared: bool = False,
+    columns: int = 4,
+    opacity: float = 0.85,
+    label: str = "",
+    description: str = "",
+) -> DescribedFigure:
+    """Maps side by side, each with its colour bar, or all on one scale; over images if given.
+
+    A map keeps the cells that it has: resize it first (``CAM.resized``) to see it smooth. Maps
+    with a negative value are drawn in two colours around zero, the others from zero up. Over an
+    image, opacity is in proportion to the value's size, up to ``opacity``: where the map is zero,
+    the image is as it was, but for its colours: they are the map's, and the image is grey.
+
+    Args:
+        maps: ``(N, h, w)``, any finite values.
+        images: ``(N, C, H, W)`` uint8 or float in [0, 1] (see :func:`denormalised`), one a map, or
+            ``(1, C, H, W)`` for all.
+        titles: one a map.
+        truth: boxes ``(N, 4)`` or ``(N, D, 4)`` as x0, y0, x1, y1, inclusive pixels of the images.
+        found: boxes ``(N, 4)``, drawn dashed; one that is -1 four times is left out.
+        shared: one scale and one colour bar for all the maps.
+        columns: panels a row.
+        opacity: of the largest value.
+        label: what the values are, beside the colour bars.
+        description: what there is to see; the extreme values of every map follow it.
+
+    Raises:
+        ValueError: maps or images of the wrong shape, number or range.
+    """
+    if maps.dim() != 3 or maps.numel() == 0:
+        raise ValueError(
+            _("The maps have shape {shape}: expected (N, h, w), at least one.").format(
+                shape=tuple(maps.shape)
+            )
+        )
+    values = maps.detach().cpu().float().numpy()  # (N, h, w)
+    if not np.isfinite(values).all():
+        raise ValueError(_("The maps hold NaN or infinite values, which have no colour."))
+    count = len(values)
+    pictures = None
+    if images is not None:
+        if len(images) not in (1, count):
+            raise ValueError(
+                _("There are {images} images for {maps} maps: expected as many, or one.").format(
+                    images=len(images), maps=count
+                )
+            )
+        grey = _drawable(images) @ np.array(LUMINANCE, np.float32)  # (N or 1, H, W)
+        pictures = np.broadcast_to(grey, (count, *grey.shape[1:]))
+    names = _titles(titles, count)
+    figure, panels = _panels(count, columns, room_for_bars=not shared)
+    for index, axes in enumerate(panels):
+        everything = values if shared else values[index]
+        signed = bool(everything.min() < 0)
+        height, width = values.shape[1:] if pictures is None else pictures.shape[1:3]
+        extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+        if pictures is None:
+            colours: str | Colormap = DIVERGING if signed else SEQUENTIAL
+        else:
+            axes.imshow(pictures[index], cmap="gray", vmin=0, vmax=1, extent=extent)
+            colours = _colours(signed, opacity)
+        drawn = axes.imshow(
+            values[index],
+            cmap=colours,
+            norm=_scale(everything, signed),
+            extent=extent,
+            interpolation="nearest",
+        )
+        if truth is not None:
+            _draw_boxes(axes, truth[index], TRUTH, "-")
+        if found is not None:
+            _draw_boxes(axes, found[index], FOUND, (0, (3, 2)))
+        axes.set_title(names[index], fontsize=10)
+        if not shared:
+            _bar(figure, drawn, axes, label)
+    if shared:
+        _bar(figure, drawn, panels, label)
+    figure.description = _described(description, names, values)
+    return figure
+
+
+def scene_grid(
+    images: Tensor,
+    *,
+    boxes: Tensor | None = None,
+    masks: Tensor | None = None,
+    titles: Sequence[str] = (),
+    columns: int = 6,
+    description: str,
+) -> DescribedFigure:
+    """Images side by side, with boxes around their objects and a row of masks under them.
+
+    Args:
+        images: ``(N, C, H, W)``, uint8 or float in [0, 1].
+        boxes: ``(N, D, 4)`` or ``(N, 4)``, inclusive pixels.
+        masks: bool ``(N, D, H, W)``; if given, the images stand in one row.
+        titles: one an image.
+        columns: images a row, where there are no masks.
+        description: what there is to see.
+
+    Raises:
+        ValueError: images of the wrong shape or range.
+    """
+    pictures = _drawable(images)
+    count = len(pictures)
+    names = _titles(titles, count)
+    rows = 1 if masks is None else 2
+    figure, panels = _panels(rows * count, columns if masks is None else count)
+    for index, axes in enumerate(panels[:count]):
+        axes.imshow(pictures[index])
+        axes.set_title(names[index], fontsize=10)
+        if boxes is not None:
+            _draw_boxes(axes, boxes[index], TRUTH, "-")
+    if masks is not None:
+        for index, axes in enumerate(panels[count:]):
+            whole = masks[index].any(0).cpu().numpy()
+            axes.imshow(whole, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    figure.description = " ".join([description, *(f"{name}." for name in names if name)])
+    return figure
+
+
+def score_ladder(
+    scores: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str, description: str = ""
+) -> DescribedFigure:
+    """Measures one under the other, each with the scores of several contestants in [0, 1].
+
+    A contestant's marker is the median of its repetitions, its bar the lowest and the highest.
+
+    Args:
+        scores: for each measure, for each contestant, one number a repetition.
+        xlabel: what the numbers are.
+        description: what there is to see; every median follows it.
+
+    Raises:
+        ValueError: nothing to draw.
+    """
+    if not scores:
+        raise ValueError(_("There is nothing to draw: no scores were given."))
+    contestants = list(dict.fromkeys(name for row in scores.values() for name in row))
+    figure = DescribedFigure("", (8.0, 1.2 + 0.5 * len(scores)))
+    axes = figure.subplots()
+    said = []
+    for place, (measure, row) in enumerate(scores.items()):
+        axes.axhline(place, color="#BBBBBB", linewidth=0.6, zorder=0)
+        for name, values in row.items():
+            style = style_of(contestants.index(name))
+            low, middle, high = np.quantile(100 * np.asarray(values, float), (0, 0.5, 1))
+            axes.plot([low, high], [place, place], color=style["color"], linewidth=4, alpha=0.35)
+            axes.plot(middle, place, style["marker"], color=style["color"], markersize=9)
+            said.append(f"{measure}, {name}: {percent(middle / 100)}")
+    for name in contestants:
+        style = style_of(contestants.index(name))
+        axes.plot([], [], style["marker"], color=style["color"], markersize=8, label=name)
+    axes.set_xlim(0, 100)
+    finish(axes, xlabel, "")
+    axes.set_yticks(range(len(scores)), list(scores))  # the names, after the axis got numbers
+    axes.set_ylim(len(scores) - 0.5, -0.5)
+    figure.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=4)
+    figure.description = f"{description} {'; '.join(said)}.".strip()
+    return figure
+
+
+def _titles(titles: Sequence[str], count: int) -> list[str]:
+    """As many titles as panels, empty ones if none were given."""
+    if titles and len(titles) != count:
+        raise ValueError(
+            _("There are {titles} titles for {panels} panels: expected as many, or none.").format(
+                titles=len(titles), panels=count
+            )
+        )
+    return list(titles) or [""] * count
+
+
+def _panels(
+    count: int, columns: int, *, room_for_bars: bool = False
+) -> tuple[DescribedFigure, list[Axes]]:
+    """A figure with ``count`` panels without axes, ``columns`` a row."""
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    width = PANEL * (1.28 if room_for_bars else 1.0)
+    figure = DescribedFigure("", (max(3.2, width * columns), (PANEL + 0.25) * rows))
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in panels:
+        axes.axis("off")
+    return figure, panels[:count]
+
+
+def _bar(figure: DescribedFigure, drawn: Any, axes: Any, label: str) -> None:
+    """A colour bar, its numbers written as the reader's language does."""
+    bar = figure.colorbar(drawn, ax=axes, fraction=0.05, shrink=0.85, pad=0.02)
+    bar.locator = matplotlib.ticker.MaxNLocator(4)
+    bar.formatter = FuncFormatter(lambda value, _position: number(value, 3))
+    bar.ax.tick_params(labelsize=8)
+    bar.set_label(label, fontsize=9)
+
+
+def _draw_boxes(axes: Axes, boxes: Tensor, colour: str, line: Any) -> None:
+    """The outlines of boxes ``(4,)`` or ``(D, 4)``, around the pixels that they include."""
+    for x0, y0, x1, y1 in boxes.reshape(-1, 4).tolist():
+        if x0 < 0:  # no box was found
+            continue
+        place = ((x0 - 0.5, y0 - 0.5), x1 - x0 + 1, y1 - y0 + 1)
+        axes.add_patch(Rectangle(*place, fill=False, edgecolor="black", linewidth=2.6))
+        axes.add_patch(
+            Rectangle(*place, fill=False, edgecolor=colour, linewidth=1.4, linestyle=line)
+        )
+
+
+def _described(description: str, names: Sequence[str], values: NDArray[np.floating[Any]]) -> str:
+    """The description, followed by the extreme values of each map and where its highest is."""
+    said = []
+    for index, (name, one) in enumerate(zip(names, values, strict=True)):
+        y, x = np.unravel_index(one.argmax(), one.shape)
+        said.append(
+            _("{name}: from {low} to {high}, highest at column {x} and row {y} of {w}×{h}").format(
+                name=name.replace("\n", " ") or _("map {number}").format(number=index + 1),
+                low=number(float(one.min()), 3),
+                high=number(float(one.max()), 3),
+                x=x + 1,
+                y=y + 1,
+                w=one.shape[1],
+                h=one.shape[0],
+            )
+        )
+    return f"{description} {'; '.join(said)}.".strip()
