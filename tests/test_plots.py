@@ -1,0 +1,117 @@
+"""Figures show what was measured, and say it in words."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from making_records import record, tiny
+
+from course_utils import i18n, plots
+
+
+def test_a_figure_is_shown_as_a_png_with_its_description_as_alternative_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    monkeypatch.setattr(
+        "course_utils.plots.figure.display",
+        lambda data, raw, metadata=None: shown.append((data, metadata or {})),
+    )
+    figure = plots.DescribedFigure("A line <that> rises.")
+    figure.subplots().plot([0, 1])
+    figure._ipython_display_()
+    (picture, metadata), (words, _none) = shown
+    assert picture["image/png"].startswith(b"\x89PNG")
+    assert picture["text/plain"] == "A line <that> rises."
+    assert metadata["image/png"]["alt"] == "A line <that> rises."
+    assert "A line &lt;that&gt; rises." in words["text/html"]
+
+
+def test_learning_curves_draw_the_median_of_the_seeds_within_their_range() -> None:
+    records = [
+        record(tiny(seed=seed), running_errors=(0.6, error))
+        for seed, error in enumerate((0.1, 0.2, 0.4))
+    ]
+    figure = plots.learning_curves(records)
+    (line,) = [line for line in figure.axes[0].lines if line.get_linestyle() == "-"]
+    assert list(line.get_ydata()) == pytest.approx([60, 20])
+    band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((10, 60))
+    assert "plain 8: 60.0% to 20.0%" in figure.description
+
+
+def test_error_by_depth_has_a_dot_a_run_and_says_the_medians() -> None:
+    errors = {(8, 0): 0.0, (8, 1): 0.02, (20, 0): 0.5, (20, 1): 0.7}
+    records = [record(tiny(depth=d, seed=s), e) for (d, s), e in errors.items()]
+    figure = plots.error_by_depth(records)
+    dots = {
+        (float(x), round(float(y), 6))
+        for line in figure.axes[0].lines
+        if line.get_linestyle() == "None" or line.get_alpha()
+        for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    }
+    assert dots == {(8, 0), (8, 2), (20, 50), (20, 70)}
+    assert "plain: 1.0% at 8, 60.0% at 20" in figure.description
+
+
+def test_train_against_test_puts_each_run_at_its_two_errors() -> None:
+    figure = plots.train_against_test([record(tiny(), 0.25, test_error=0.5)])
+    assert figure.axes[0].collections[0].get_offsets().tolist() == [[25, 50]]
+    assert "training 25.0%, test 50.0%" in figure.description
+
+
+def test_published_figures_stand_in_a_panel_of_their_own() -> None:
+    figure = plots.published_beside([record(tiny())])
+    assert len(figure.axes) == 2
+    assert "residual, He et al. 2015: 8.8% at 20, 7.5% at 32" in figure.description
+
+
+def test_lines_give_the_first_and_last_median_in_words() -> None:
+    figure = plots.lines({"a": [[1, 5], [3, 7]]}, xlabel="step", ylabel="loss", logarithmic=True)
+    assert "a: from 2 to 6" in figure.description
+    assert figure.axes[0].get_yscale() == "log"
+
+
+def test_figures_write_numbers_as_the_reader_does() -> None:
+    i18n.set_language("fr")
+    figure = plots.lines({"a": [[0.5, 1.5]]}, xlabel="x", ylabel="y")
+    assert "0,5" in figure.description
+    figure.savefig(io.BytesIO(), format="png")  # drawing writes the labels
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert any("," in label for label in labels) and not any("." in label for label in labels)
+
+
+def test_in_the_drawing_nested_classes_only_come_nearer_and_others_do_not() -> None:
+    figure = plots.function_classes()
+    for axes, nearer in zip(figure.axes, (False, True), strict=True):
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
+        distances = [float(label.rsplit(":", 1)[1]) for label in labels]
+        assert bool(np.all(np.diff(distances) < 0)) is nearer
+        if not nearer:
+            assert distances[-1] > distances[0]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        plots.learning_curves,
+        plots.error_by_depth,
+        plots.train_against_test,
+        plots.published_beside,
+    ],
+)
+def test_nothing_to_draw_is_a_sentence(draw: object) -> None:
+    with pytest.raises(ValueError, match="nothing to draw"):
+        draw([])  # type: ignore[operator]
+
+
+def test_lines_refuse_no_series_ragged_ones_and_an_unknown_measure() -> None:
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plots.lines({}, xlabel="x", ylabel="y")
+    with pytest.raises(ValueError, match="one length"):
+        plots.lines({"a": [[1, 2], [1]]}, xlabel="x", ylabel="y")
+    with pytest.raises(ValueError, match="No measure 'loss'"):
+        plots.error_by_depth([record(tiny())], "loss")
