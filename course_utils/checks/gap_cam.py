@@ -302,7 +302,8 @@ def _islands() -> list[tuple[Tensor, float]]:
     one[8:10, 12:14] = 0.7  # comes last, is small
     two = torch.zeros(9, 7)
     two[2:8, 1:3] = 0.4
-    two[0:2, 4:7] = 0.9
+    two[0:2, 4:7] = 0.9  # holds the maximum
+    two[0, 0] = 0.5  # comes first
     return [(one.double(), 0.5), (two.double(), 0.3)]
 
 
@@ -414,6 +415,7 @@ def check_iou(function: object) -> Feedback:
         ((0, 0, 3, 3), (2, 2, 5, 4)),  # a corner in common
         ((2, 1, 7, 8), (2, 1, 7, 8)),  # the same
         ((0, 0, 9, 9), (2, 3, 4, 5)),  # one inside the other
+        ((4, 3, 6, 8), (1, 0, 9, 9)),  # the other way round
         ((0, 0, 3, 3), (3, 0, 6, 3)),  # one column in common
         ((0, 0, 2, 2), (5, 6, 8, 9)),  # apart in both directions
         ((0, 0, 2, 9), (5, 0, 8, 9)),  # apart in one

@@ -1,0 +1,152 @@
+"""The figures of maps: faithful colours, one scale or one each, and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from course_utils import i18n, plots
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Iterator[None]:
+    i18n.set_language("en")
+    yield
+
+
+def panels(figure: Figure) -> list[Axes]:
+    """The axes that hold a picture, colour bars left out."""
+    return [axes for axes in figure.axes if axes.images]
+
+
+def test_denormalising_undoes_the_normalisation() -> None:
+    pixels = torch.rand(2, 3, 4, 4)
+    mean, std = torch.rand(3, 1, 1), torch.rand(3, 1, 1) + 0.1
+    torch.testing.assert_close(plots.denormalised((pixels - mean) / std, mean, std), pixels)
+
+
+@pytest.mark.parametrize("value", [3.0, -3.0, torch.nan])
+def test_denormalising_refuses_what_leaves_the_range(value: float) -> None:
+    images = torch.full((1, 3, 2, 2), value)
+    with pytest.raises(ValueError, match="statistics that the images were normalised with"):
+        plots.denormalised(images, torch.tensor(0.5), torch.tensor(0.25))
+
+
+def test_images_out_of_range_are_not_drawn() -> None:
+    with pytest.raises(ValueError, match="denormalised"):
+        plots.map_grid(torch.rand(1, 4, 4), torch.randn(1, 3, 8, 8) - 2)
+    with pytest.raises(ValueError, match="denormalised"):
+        plots.scene_grid(torch.randn(1, 3, 8, 8) - 2, description="")
+
+
+def test_opacity_grows_linearly_with_the_value() -> None:
+    maps = torch.tensor([[[0.0, 0.25], [0.5, 1.0]]])
+    figure = plots.map_grid(maps, torch.rand(1, 3, 8, 8), opacity=0.8)
+    _grey, drawn = panels(figure)[0].images
+    alphas = drawn.cmap(drawn.norm(maps[0].numpy()))[..., 3]
+    np.testing.assert_allclose(alphas, 0.8 * maps[0].numpy(), atol=0.8 / 255)
+
+
+def test_opacity_of_a_signed_map_grows_with_its_size() -> None:
+    maps = torch.tensor([[[-2.0, 0.0], [1.0, 2.0]]])
+    figure = plots.map_grid(maps, torch.rand(1, 3, 8, 8), opacity=1.0)
+    drawn = panels(figure)[0].images[1]
+    alphas = drawn.cmap(drawn.norm(maps[0].numpy()))[..., 3]
+    np.testing.assert_allclose(alphas, [[1, 0], [0.5, 1]], atol=2 / 255)
+
+
+def test_the_image_under_a_map_is_grey_and_keeps_its_values() -> None:
+    image = torch.full((1, 3, 4, 4), 51, dtype=torch.uint8)
+    grey = panels(plots.map_grid(torch.rand(1, 2, 2), image))[0].images[0]
+    np.testing.assert_allclose(grey.get_array(), 0.2, atol=1e-6)
+    assert grey.get_clim() == (0, 1)
+
+
+def test_a_signed_map_is_drawn_around_zero_and_another_from_zero() -> None:
+    maps = torch.tensor([[[-1.0, 3.0]], [[1.0, 2.0]]])
+    signed, positive = (axes.images[0] for axes in panels(plots.map_grid(maps)))
+    assert signed.get_clim() == (-3, 3) and signed.cmap.name == "RdBu_r"
+    assert positive.get_clim() == (0, 2) and positive.cmap.name == "viridis"
+
+
+def test_a_shared_scale_is_the_same_for_all_maps_with_one_colour_bar() -> None:
+    maps = torch.tensor([[[-1.0, 3.0]], [[1.0, 2.0]]])
+    each, shared = plots.map_grid(maps), plots.map_grid(maps, shared=True)
+    assert {axes.images[0].get_clim() for axes in panels(shared)} == {(-3.0, 3.0)}
+    assert len(each.axes) - len(panels(each)) == 2
+    assert len(shared.axes) - len(panels(shared)) == 1
+
+
+def test_a_map_covers_the_image_and_keeps_its_cells() -> None:
+    figure = plots.map_grid(torch.rand(1, 4, 2), torch.rand(1, 1, 16, 8))
+    grey, drawn = panels(figure)[0].images
+    assert tuple(grey.get_extent()) == tuple(drawn.get_extent()) == (-0.5, 7.5, 15.5, -0.5)
+    assert drawn.get_array().shape == (4, 2) and drawn.get_interpolation() == "nearest"
+
+
+def test_boxes_go_around_the_pixels_that_they_include() -> None:
+    truth, none = torch.tensor([[[1, 2, 3, 6]]]), torch.full((1, 4), -1)
+    figure = plots.map_grid(torch.rand(1, 8, 8), torch.rand(1, 3, 8, 8), truth=truth, found=none)
+    outlines = [patch for patch in panels(figure)[0].patches if isinstance(patch, Rectangle)]
+    assert {(o.get_xy(), o.get_width(), o.get_height()) for o in outlines} == {((0.5, 1.5), 3, 5)}
+
+
+def test_the_description_says_the_extremes_and_where_the_highest_is() -> None:
+    maps = torch.zeros(1, 3, 4)
+    maps[0, 1, 2], maps[0, 0, 0] = 2.5, -1
+    said = plots.map_grid(maps, titles=["seven"], description="A map.").description
+    assert said.startswith("A map.")
+    assert "seven: from −1 to 2.5, highest at column 3 and row 2 of 4×3" in said
+
+
+def test_masks_stand_under_their_images() -> None:
+    masks = torch.zeros(2, 2, 4, 4, dtype=torch.bool)
+    masks[1, 1, 0, 3] = True
+    figure = plots.scene_grid(torch.rand(2, 3, 4, 4), masks=masks, description="Two scenes.")
+    shown = [axes.images[0].get_array() for axes in panels(figure)]
+    assert len(shown) == 4 and shown[2].sum() == 0 and shown[3][0, 3] == 1
+
+
+def test_the_ladder_says_every_median() -> None:
+    scores = {"pointing": {"CAM": [0.9, 0.8, 1.0], "chance": [0.1]}}
+    figure = plots.score_ladder(scores, xlabel="score (%)", description="Scores.")
+    assert "pointing, CAM: 90.0%; pointing, chance: 10.0%" in figure.description
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["pointing"]
+
+
+@pytest.mark.parametrize(
+    ("maps", "options", "words"),
+    [
+        (torch.rand(4, 4), {}, "expected \\(N, h, w\\)"),
+        (torch.full((1, 2, 2), torch.nan), {}, "NaN"),
+        (torch.rand(2, 4, 4), {"titles": ["one"]}, "1 titles for 2 panels"),
+        (torch.rand(2, 4, 4), {"images": torch.rand(3, 3, 8, 8)}, "3 images for 2 maps"),
+        (torch.rand(2, 4, 4), {"images": torch.rand(2, 4, 8, 8)}, "expected \\(N, 3, H, W\\)"),
+    ],
+)
+def test_bad_maps_meet_a_sentence(
+    maps: torch.Tensor, options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        plots.map_grid(maps, **options)  # type: ignore[arg-type]
+
+
+def test_an_empty_ladder_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plots.score_ladder({}, xlabel="")
+
+
+def test_the_colour_maps_are_perceptual_and_diverging() -> None:
+    from course_utils.plots import cam
+
+    lightness = matplotlib.colormaps[cam.SEQUENTIAL](np.linspace(0, 1, 64))[:, :3] @ cam.LUMINANCE
+    assert (np.diff(lightness) > 0).all()
+    both = matplotlib.colormaps[cam.DIVERGING](np.linspace(0, 1, 65))[:, :3] @ cam.LUMINANCE
+    assert both.argmax() == 32
