@@ -332,6 +332,7 @@ def fit(
     device: str | None = None,
     precision: Precision = "auto",
     progress: bool = True,
+    stop_after: int | None = None,
     on_step: Callable[[int, nn.Module], None] | None = None,
 ) -> History:
     """Train ``model`` in place with SGD and say how it went.
@@ -358,6 +359,7 @@ def fit(
             Padding comes after normalisation, so that the border has the mean colour.
         device, precision: by default the fastest of this machine.
         progress: show a bar.
+        stop_after: end after so many steps of the schedule, to look at the start of a longer run.
         on_step: called as ``on_step(step, model)`` between the backward pass and the update,
             when the gradients are there to be read.
 
@@ -386,6 +388,7 @@ def fit(
     per_epoch = len(train) // batch_size
     total = _count_steps(epochs, steps, per_epoch)
     learning_rate_at(0, total, learning_rate, schedule)  # an unknown schedule is refused here
+    last = total if stop_after is None else min(_count_steps(None, stop_after, 1), total)
     device, precision = _resolve(device, precision)
     layout = memory_format(device, precision)
 
@@ -419,16 +422,16 @@ def fit(
     step = 0
     diverged = False
     with (
-        tqdm(total=total, disable=not progress, unit="step", leave=False) as bar,
+        tqdm(total=last, disable=not progress, unit="step", leave=False) as bar,
         _same_sums(),
         _own_noise(seed, device),
     ):
-        while step < total and not diverged:
+        while step < last and not diverged:
             epoch_started = time.perf_counter()
             model.train()
             shuffled = torch.randperm(len(train), generator=order).to(device)
             summed = torch.zeros(2, device=device)  # loss, wrong answers
-            kept = shuffled[: min(per_epoch, total - step) * batch_size]
+            kept = shuffled[: min(per_epoch, last - step) * batch_size]
             batches = kept.view(-1, batch_size)
             for chosen in batches:
                 rate = learning_rate_at(step, total, learning_rate, schedule)
@@ -455,7 +458,7 @@ def fit(
             running.append(mean_wrong)
             rates.append(rate)
             diverged = not math.isfinite(mean_loss)
-            ended = diverged or step == total
+            ended = diverged or step == last
             training_time += time.perf_counter() - epoch_started
             if evaluate == "epoch" and (ended or len(losses) % evaluate_every == 0):
                 measure()

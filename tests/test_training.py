@@ -331,6 +331,22 @@ def test_a_step_is_sgd_with_momentum_and_weight_decay_on_the_mean_loss(nesterov:
     torch.testing.assert_close(probe.linear.weight.detach(), expected)
 
 
+def test_stopping_early_gives_the_first_steps_of_the_longer_run() -> None:
+    seen: dict[str, list[Tensor]] = {"whole": [], "start": []}
+    for name, options in (("whole", {}), ("start", {"stop_after": 7})):
+        torch.manual_seed(0)
+        probe = Probe()
+
+        def keep(step: int, model: nn.Module, name: str = name, probe: Probe = probe) -> None:
+            seen[name].append(probe.linear.weight.detach().clone())
+
+        history = train(probe, dataset(16), epochs=3, on_step=keep, **options)
+        assert history.steps == len(seen[name]) == (12 if name == "whole" else 7)
+    assert all(torch.equal(a, b) for a, b in zip(seen["whole"], seen["start"], strict=False))
+    with pytest.raises(ValueError, match="steps must be at least 1"):
+        train(Probe(), epochs=1, stop_after=0)
+
+
 def test_training_learns_and_ends_in_eval_mode() -> None:
     torch.manual_seed(0)
     model = cifar_net(8, "A", width=4, in_channels=1)
