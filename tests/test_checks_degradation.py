@@ -889,7 +889,219 @@ def test_bottleneck_block_explains(wrong: str) -> None:
     refused(checks.check_bottleneck_block, *WRONG_BOTTLENECK[wrong])
 
 
-# --- 7. resnet --------------------------------------------------------------------------------
+# --- 7. resnet_stage --------------------------------------------------------------------------
+
+
+def _plain_block(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    return nn.Sequential(
+        conv_bn_relu_sequential(in_channels, out_channels, stride),
+        conv_bn_relu_sequential(out_channels, out_channels),
+    )
+
+
+class _PaddedBlock(nn.Module):
+    """Option A as a block: nothing to learn in the shortcut."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            conv_bn_relu_sequential(in_channels, out_channels, stride),
+            conv(out_channels, out_channels),
+            bn(out_channels),
+        )
+        self.out_channels, self.stride = out_channels, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + pad_shortcut(x, self.out_channels, self.stride))
+
+
+def resnet_stage(
+    n_blocks: int,
+    in_channels: int,
+    out_channels: int,
+    stride: int,
+    *,
+    identity: Callable[[int], nn.Module] = IdentityBlock,
+    projection: Callable[[int, int, int], nn.Module] = ProjectionBlock,
+    number: Callable[[int], int] = lambda n: n,
+    first_stride: Callable[[int], int] = lambda stride: stride,
+) -> nn.Sequential:
+    stride = first_stride(stride)
+    keeps = stride == 1 and in_channels == out_channels
+    first = identity(in_channels) if keeps else projection(in_channels, out_channels, stride)
+    return nn.Sequential(first, *(identity(out_channels) for _n in range(number(n_blocks) - 1)))
+
+
+class ResNetStageLoop(nn.Module):
+    """A loop over a list that holds the first block last, each block in another style."""
+
+    def __init__(self, n_blocks: int, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(IdentityBlockShuffled(out_channels) for _ in range(n_blocks))
+        if stride != 1 or in_channels != out_channels:
+            self.blocks[-1] = ProjectionBlockShortcutFirst(in_channels, out_channels, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in reversed(self.blocks):
+            x = block(x)
+        return x
+
+
+def stage_with(**options: Any) -> Callable[..., nn.Module]:
+    return lambda *sizes: resnet_stage(*sizes, **options)
+
+
+def _all_project(n: int, i: int, o: int, stride: int) -> nn.Module:
+    return nn.Sequential(
+        ProjectionBlock(i, o, stride), *(ProjectionBlock(o, o, 1) for _n in range(n - 1))
+    )
+
+
+def _all_take_the_stride(n: int, i: int, o: int, stride: int) -> nn.Module:
+    return nn.Sequential(
+        ProjectionBlock(i, o, stride), *(ProjectionBlock(o, o, stride) for _n in range(n - 1))
+    )
+
+
+def _first_always_projects(n: int, i: int, o: int, stride: int) -> nn.Module:
+    return nn.Sequential(ProjectionBlock(i, o, stride), *(IdentityBlock(o) for _n in range(n - 1)))
+
+
+def _last_changes_the_shape(n: int, i: int, o: int, stride: int) -> nn.Module:
+    return nn.Sequential(*(IdentityBlock(i) for _n in range(n - 1)), ProjectionBlock(i, o, stride))
+
+
+def _others_repeated(n: int, i: int, o: int, stride: int) -> nn.Module:
+    first = resnet_stage(1, i, o, stride)
+    return nn.Sequential(first, *[IdentityBlock(o)] * (n - 1))
+
+
+def _one_layer_for_two(n: int, i: int, o: int, stride: int) -> nn.Module:
+    def block(channels: int) -> nn.Module:
+        block = IdentityBlock(channels)
+        block.conv2 = block.conv1
+        return block
+
+    return resnet_stage(n, i, o, stride, identity=block)
+
+
+def _only_first_runs(n: int, i: int, o: int, stride: int) -> nn.Module:
+    class Stage(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = resnet_stage(n, i, o, stride)
+
+        def forward(self, x: Tensor) -> Tensor:
+            for block in self.blocks:
+                return block(x)
+            return x
+
+    return Stage()
+
+
+SHARED = "one and the same block stands at several places"
+
+WRONG_STAGE: dict[str, tuple[Any, ...]] = {
+    "every block takes the stride": (
+        _all_take_the_stride,
+        "blocks after the first take the stride too: the side of the maps goes from 8 to 4, 2, 1",
+    ),
+    "every block projects": (_all_project, "3 blocks project; the first alone changes the shape"),
+    "one too many": (
+        stage_with(number=lambda n: n + 1),
+        "the number of blocks that run is 4 (two 3×3 convolutions each); 3 are expected",
+        "The first block is one of the `n_blocks`",
+    ),
+    "one too few": (
+        stage_with(number=lambda n: n - 1),
+        "the number of blocks that run is 2",
+        "Count the turns of your loop",
+    ),
+    "first block only": (
+        lambda *sizes: resnet_stage(*sizes)[0],
+        "the number of blocks that run is 1",
+        "Do the other blocks reach the answer?",
+    ),
+    "return in the loop": (_only_first_runs, "the number of blocks that run is 1", "`return`"),
+    "no block": (lambda *sizes: nn.Identity(), "the number of blocks that run is 0"),
+    "others repeated": (_others_repeated, SHARED, "`[block] * n`"),
+    "first repeated": (
+        lambda n, i, o, s: nn.Sequential(*[resnet_stage(1, i, o, s)] * n),
+        SHARED,
+    ),
+    "one layer for two": (_one_layer_for_two, "`1.conv1` (Conv2d 8→8, 3×3), runs 2 times"),
+    "first made again": (
+        lambda n, i, o, s: nn.Sequential(*(ProjectionBlock(i, o, s) for _n in range(n))),
+        "3 of its 3×3 convolutions are made for 4 maps; only the first of all receives so many",
+    ),
+    "stride ignored": (
+        stage_with(first_stride=lambda stride: 1),
+        "the stride is ignored: the maps keep their side of 8 pixels",
+    ),
+    "stride fixed": (
+        stage_with(first_stride=lambda stride: 2),
+        "`resnet_stage(2, 4, 4, 1)` – the side of the maps goes from 8 to 4, 4; 8, 8 are expected",
+    ),
+    "last changes the shape": (
+        _last_changes_the_shape,
+        "the side of the maps goes from 8 to 8, 8, 4; 4, 4, 4 are expected",
+    ),
+    "plain": (
+        lambda n, i, o, s: nn.Sequential(
+            _plain_block(i, o, s), *(_plain_block(o, o, 1) for _n in range(n - 1))
+        ),
+        "the blocks are plain: nothing is added",
+    ),
+    "plain after the first": (
+        stage_with(identity=WRONG_IDENTITY_BLOCK["no addition"][0]),
+        "the blocks that keep the shape add nothing",
+    ),
+    "first always projects": (
+        _first_always_projects,
+        "`resnet_stage(2, 4, 4, 1)` – a block projects although neither the size nor the number",
+    ),
+    "never projects": (
+        lambda n, i, o, s: nn.Sequential(*(IdentityBlock(o) for _n in range(n))),
+        "The channels that a layer receives",
+    ),
+    "option A": (stage_with(projection=_PaddedBlock), "option A"),
+    "bare projection": (
+        stage_with(projection=WRONG_PROJECTION_BLOCK["no bn in the shortcut"][0]),
+        "the projections have no batch normalisation of their own",
+    ),
+    "list": (
+        lambda *sizes: list(resnet_stage(*sizes)),
+        "gives back the blocks in a `list`",
+        "`nn.Sequential`",
+    ),
+    "module list": (
+        lambda *sizes: nn.ModuleList(resnet_stage(*sizes)),
+        "gives back the blocks in a `ModuleList`",
+    ),
+    "list in Sequential": (
+        lambda *sizes: nn.Sequential(list(resnet_stage(*sizes))),  # type: ignore[call-overload]
+        "TypeError",
+    ),
+    "empty list": (lambda *sizes: [], "gives back a `list`"),
+    "odd convolutions": (
+        lambda n, i, o, s: nn.Sequential(conv_bn_relu_sequential(i, o, s)),
+        "does not have the layers expected",
+    ),
+    "unpadded": (stage_with(identity=UnpaddedIdentityBlock), "has padding (0, 0)"),
+    "one argument": (IdentityBlock, "names and number of the arguments"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_STAGE)
+def test_stage_explains(wrong: str) -> None:
+    refused(checks.check_stage, *WRONG_STAGE[wrong])
+
+
+def test_a_stage_with_blocks_still_to_write_is_not_filled_in_yet() -> None:
+    assert checks.check_stage(lambda *sizes: [IdentityBlock(8), ...]).passed is None
+
+
+# --- 8. resnet --------------------------------------------------------------------------------
 
 
 def resnet(
@@ -941,29 +1153,6 @@ class ResNetShuffled(nn.Module):
 
 def resnet_with(**options: Any) -> Callable[[int], nn.Module]:
     return lambda depth: resnet(depth, **options)
-
-
-def _plain_block(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    return nn.Sequential(
-        conv_bn_relu_sequential(in_channels, out_channels, stride),
-        conv_bn_relu_sequential(out_channels, out_channels),
-    )
-
-
-class _PaddedBlock(nn.Module):
-    """Option A as a block: nothing to learn in the shortcut."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            conv_bn_relu_sequential(in_channels, out_channels, stride),
-            conv(out_channels, out_channels),
-            bn(out_channels),
-        )
-        self.out_channels, self.stride = out_channels, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.body(x) + pad_shortcut(x, self.out_channels, self.stride))
 
 
 WRONG_RESNET: dict[str, tuple[object, str]] = {
@@ -1036,7 +1225,7 @@ def test_the_net_accepted_is_said_to_have_the_published_number_of_parameters() -
     assert "272,474" in accepted(checks.check_resnet, resnet).message
 
 
-# --- 8. paired_change -------------------------------------------------------------------------
+# --- 9. paired_change -------------------------------------------------------------------------
 
 
 def paired_change(shallow: list[float], deep: list[float]) -> tuple[float, float, float]:
@@ -1155,6 +1344,7 @@ SOLUTIONS: dict[Check, dict[str, object]] = {
         "both sides": pad_shortcut_both_sides,
     },
     checks.check_bottleneck_block: {"class": BottleneckBlock, "function": bottleneck_function},
+    checks.check_stage: {"sequential": resnet_stage, "loop": ResNetStageLoop},
     checks.check_resnet: {"sequential": resnet, "shuffled": ResNetShuffled},
     checks.check_paired_change: {
         "scipy": paired_change,

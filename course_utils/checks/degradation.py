@@ -1,4 +1,4 @@
-"""Checkers for the exercises of lesson 3: blocks, a whole residual net, a paired comparison."""
+"""Checkers for the exercises of lesson 3: blocks, stages, whole nets, a paired comparison."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils.checks.equivalence import (
+    Call,
     Mistake,
     Trace,
     describe,
@@ -42,6 +44,7 @@ from course_utils.models.blocks import (
     conv_bn,
     identity_block,
     projection_block,
+    stage,
 )
 from course_utils.models.cifar import blocks_per_stage, cifar_net
 from course_utils.models.counting import count_parameters
@@ -55,6 +58,7 @@ __all__ = [
     "check_paired_change",
     "check_projection_block",
     "check_resnet",
+    "check_stage",
 ]
 
 Block = ResidualBlock | BottleneckBlock
@@ -634,6 +638,193 @@ def _pad_mistakes() -> list[tuple[Pad, str]]:
 
 
 @checker
+def check_stage(function: object) -> Feedback:
+    """Check ``resnet_stage(n_blocks, in_channels, out_channels, stride)``: blocks in a row.
+
+    The first block takes the stride and changes the number of maps, by a projection where it must
+    (option B); the others are identity blocks.
+
+    >>> print(check_stage(lambda *sizes: stage(*sizes, shortcut=None)).message)
+    `resnet_stage(3, 4, 8, 2)` – the blocks are plain: nothing is added to what they compute.
+    """
+    for sizes in ((3, 4, 8, 2), (2, 4, 4, 1)):
+        n_blocks, in_channels, out_channels, stride = sizes
+        label = _label("resnet_stage", *sizes)
+        module = _build_stage(function, sizes, label).eval()
+        x = torch.randn(4, in_channels, 8, 8, dtype=torch.float64)
+        try:
+            seen = trace(module, x.clone(), label)
+        except (RuntimeError, ValueError):
+            # What cannot be explained here, require_equal meets again.
+            if in_channels != out_channels:
+                _require_one_entry(module, in_channels, label)
+        else:
+            _require_blocks(seen, n_blocks, label)
+            _require_sides(seen, x.shape[-1], stride, label)
+            _require_few_projections(seen, stride != 1 or in_channels != out_channels, label)
+
+        def reference(sizes: tuple[int, int, int, int] = sizes) -> nn.Module:
+            return stage(*sizes, shortcut="B")
+
+        def plain(sizes: tuple[int, int, int, int] = sizes) -> nn.Module:
+            return stage(*sizes, shortcut=None)
+
+        def padded(sizes: tuple[int, int, int, int] = sizes) -> nn.Module:
+            return stage(*sizes, shortcut="A")
+
+        mistakes = [
+            Mistake(
+                plain,
+                _("the blocks are plain: nothing is added to what they compute."),
+                _("Check your identity block first, then use it here."),
+            ),
+            Mistake(
+                padded,
+                _("the shortcut is padded with empty maps (option A); a projection is asked for."),
+            ),
+            *_shortcut_mistakes(reference),
+        ]
+        require_equal(module, reference(), x, label, mistakes)
+    return correct(_("equal to the course's stage, whether the shape changes or not."))
+
+
+def _build_stage(function: object, sizes: tuple[int, int, int, int], label: str) -> nn.Module:
+    """The reader's stage; blocks that were made but not put together get a message of their own."""
+
+    def unpacked(*args: int) -> object:
+        assert callable(function)
+        made = function(*args)
+        if (
+            type(made) in (list, tuple, nn.ModuleList)
+            and len(made)
+            and all(isinstance(item, nn.Module) for item in made)
+        ):
+            reject(
+                _(
+                    "`{label}` gives back the blocks in a `{kind}`, which cannot be called on "
+                    "maps; one module that runs them in turn is expected."
+                ).format(label=label, kind=kind_of(made)),
+                _("`nn.Sequential` takes modules, not a list: a `*` before the list unpacks it."),
+            )
+        return made
+
+    return build(unpacked if inspect.isroutine(function) else function, "resnet_stage", *sizes)
+
+
+def _wide_convolutions(seen: Trace) -> list[Call]:
+    """The 3×3 convolutions in the order they run; a block has two."""
+    return [
+        call
+        for call in seen.calls
+        if isinstance(call.layer, nn.Conv2d) and call.layer.kernel_size == (3, 3)
+    ]
+
+
+def _reject_repeated(label: str) -> NoReturn:
+    reject(
+        _(
+            "`{label}` – one and the same block stands at several places, with one set of weights."
+        ).format(label=label),
+        _("Each place needs a block of its own, made anew; `[block] * n` copies no block."),
+    )
+
+
+def _require_one_entry(module: nn.Module, in_channels: int, label: str) -> None:
+    """Of a stage that does not run: one convolution alone may be made for the maps that enter."""
+    entries = [
+        layer
+        for _name, layer in module.named_modules(remove_duplicate=False)
+        if isinstance(layer, nn.Conv2d)
+        and (layer.kernel_size, layer.in_channels) == ((3, 3), in_channels)
+    ]
+    if len(entries) < 2:
+        return
+    if len(set(entries)) == 1:
+        _reject_repeated(label)
+    reject(
+        _(
+            "`{label}` – {count} of its 3×3 convolutions are made for {channels} maps; only the "
+            "first of all receives so many."
+        ).format(label=label, count=len(entries), channels=in_channels),
+        _("How many maps does the first block give, and hence how many does the second receive?"),
+    )
+
+
+def _require_blocks(seen: Trace, n_blocks: int, label: str) -> None:
+    layers = [call.layer for call in _wide_convolutions(seen)]
+    if len(layers) % 2:
+        return  # not the blocks asked for: the comparison of layers says which are missing
+    blocks = list(zip(layers[::2], layers[1::2], strict=True))
+    if len(blocks) != n_blocks:
+        hints = {
+            n_blocks + 1: _("The first block is one of the `n_blocks`: how many others are there?"),
+            n_blocks - 1: _("Count the turns of your loop, and add the first block."),
+            1: _("Do the other blocks reach the answer? A `return` in a loop ends it at once."),
+        }
+        reject(
+            _(
+                "`{label}` – the number of blocks that run is {given} (two 3×3 convolutions each); "
+                "{wanted} are expected."
+            ).format(label=label, given=len(blocks), wanted=n_blocks),
+            hints.get(len(blocks)),
+        )
+    if len(set(blocks)) < n_blocks:
+        _reject_repeated(label)
+
+
+def _require_sides(seen: Trace, side: int, stride: int, label: str) -> None:
+    """Compare the side of the maps after each block."""
+    given = [call.shape[-1] for call in _wide_convolutions(seen)][1::2]
+    wanted = [side // stride] * len(given)
+    if given == wanted:
+        return
+    if set(given) == {side}:
+        reject(
+            _(
+                "`{label}` – the stride is ignored: the maps keep their side of {side} pixels."
+            ).format(label=label, side=side),
+            _("Give it to the first block."),
+        )
+    sides = ", ".join(map(str, given))
+    if given[0] == wanted[0]:
+        reject(
+            _(
+                "`{label}` – blocks after the first take the stride too: the side of the maps goes "
+                "from {side} to {sides}; the first block alone changes it."
+            ).format(label=label, side=side, sides=sides),
+            _("The blocks after the first keep the size and the number of maps."),
+        )
+    reject(
+        _(
+            "`{label}` – the side of the maps goes from {side} to {sides}; {wanted} are expected."
+        ).format(label=label, side=side, sides=sides, wanted=", ".join(map(str, wanted))),
+        _("The first block takes the stride, as given; the others have stride 1."),
+    )
+
+
+def _require_few_projections(seen: Trace, shape_changes: bool, label: str) -> None:
+    given = sum(
+        isinstance(call.layer, nn.Conv2d) and call.layer.kernel_size == (1, 1)
+        for call in seen.calls
+    )
+    if shape_changes and given > 1:
+        reject(
+            _("`{label}` – {given} blocks project; the first alone changes the shape.").format(
+                label=label, given=given
+            ),
+            _("Option B projects where the shape changes, and only there."),
+        )
+    if not shape_changes and given:
+        reject(
+            _(
+                "`{label}` – a block projects although neither the size nor the number of maps "
+                "changes."
+            ).format(label=label),
+            _("Option B projects where the shape changes, and only there."),
+        )
+
+
+@checker
 def check_resnet(function: object) -> Feedback:
     """Check ``resnet(depth)``: the CIFAR net of 6n + 2 layers, with option B.
 
@@ -734,15 +925,32 @@ def _net_mistakes(depth: int) -> list[Mistake]:
         del net.stem[2]
         return net
 
+    return [
+        Mistake(
+            lambda: nn.Sequential(make(), nn.ReLU()),
+            _("a ReLU follows the last linear layer: a score may be negative."),
+        ),
+        Mistake(max_pooled, _("the pooling at the end takes the maximum; the mean is expected.")),
+        Mistake(
+            bare_stem,
+            _("the first layer has no ReLU: it is convolution, batch normalisation, ReLU."),
+        ),
+        *_shortcut_mistakes(make),
+    ]
+
+
+def _shortcut_mistakes(make: Callable[[], nn.Module]) -> list[Mistake]:
+    """A net or a stage of option B whose blocks of one kind have a wrong shortcut."""
+
     def plain_blocks() -> nn.Module:
-        net = cifar_net(depth, "B")
+        net = make()
         for block in net.modules():
             if isinstance(block, ResidualBlock) and isinstance(block.shortcut, nn.Identity):
                 block.shortcut = None
         return net
 
     def bare_projections() -> nn.Module:
-        net = cifar_net(depth, "B")
+        net = make()
         for block in net.modules():
             if isinstance(block, ResidualBlock) and isinstance(block.shortcut, nn.Sequential):
                 block.shortcut = block.shortcut[0]
@@ -753,15 +961,6 @@ def _net_mistakes(depth: int) -> list[Mistake]:
             bare_projections,
             _("the projections have no batch normalisation of their own."),
             _("Check your projection block first, then use it here."),
-        ),
-        Mistake(
-            lambda: nn.Sequential(make(), nn.ReLU()),
-            _("a ReLU follows the last linear layer: a score may be negative."),
-        ),
-        Mistake(max_pooled, _("the pooling at the end takes the maximum; the mean is expected.")),
-        Mistake(
-            bare_stem,
-            _("the first layer has no ReLU: it is convolution, batch normalisation, ReLU."),
         ),
         Mistake(
             plain_blocks,
