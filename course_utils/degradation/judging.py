@@ -96,6 +96,9 @@ class Verdict:
     advantage: tuple[float, float] | None
     shown: bool | None
 
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         facts = ", ".join(map(str, self.changes.values()))
         if self.shown is None:
