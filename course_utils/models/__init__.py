@@ -10,6 +10,11 @@ from course_utils.models.blocks import (
     stage,
 )
 from course_utils.models.cifar import CifarNet, cifar_net, deepen
+from course_utils.models.convolutionalise import (
+    convolutionalise,
+    linear_to_conv,
+    sliding_window,
+)
 from course_utils.models.counting import count_macs, count_parameters
 from course_utils.models.densenet import (
     DenseBlock,
@@ -18,7 +23,9 @@ from course_utils.models.densenet import (
     Transition,
     densenet,
 )
+from course_utils.models.digit_classifier import digit_classifier
 from course_utils.models.gap import GapNet, gap_net
+from course_utils.models.nin import mlpconv, nin
 
 __all__ = [
     "BottleneckBlock",
@@ -32,12 +39,18 @@ __all__ = [
     "ResidualBlock",
     "Transition",
     "cifar_net",
+    "convolutionalise",
     "count_macs",
     "count_parameters",
     "deepen",
     "densenet",
+    "digit_classifier",
     "gap_net",
     "identity_block",
+    "linear_to_conv",
+    "mlpconv",
+    "nin",
     "projection_block",
+    "sliding_window",
     "stage",
 ]

@@ -1,0 +1,336 @@
+"""Dense layers as convolutions: the same answers on one window, and as a sliding window beyond."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import alexnet, vgg11
+
+from course_utils.models import (
+    ConvBNReLU,
+    convolutionalise,
+    digit_classifier,
+    linear_to_conv,
+    mlpconv,
+    nin,
+    sliding_window,
+)
+
+
+def classifier(*head: nn.Module) -> nn.Sequential:
+    """Maps of 4 × 5 × 6 for images of 2 × 7 × 8, then ``head``."""
+    return nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), *head)
+
+
+def dense_head(channels: int = 4, height: int = 5, width: int = 6) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(channels * height * width, 7),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(7, 3, bias=False),
+        nn.LogSoftmax(1),
+    )
+
+
+def agree(one: Tensor, other: Tensor) -> None:
+    torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+# --- one linear layer -------------------------------------------------------------------------
+
+
+def test_a_convolution_holds_the_matrix_in_the_order_of_flattening() -> None:
+    linear = nn.Linear(2 * 3 * 4, 5)
+    kernel = linear_to_conv(linear, 2, 3, 4).weight
+    for channel, row, column in ((0, 0, 0), (0, 1, 2), (1, 2, 3)):
+        place = channel * 12 + row * 4 + column
+        assert torch.equal(kernel[:, channel, row, column], linear.weight[:, place])
+
+
+def test_a_convolution_made_of_a_linear_layer_answers_like_it() -> None:
+    linear, maps = nn.Linear(24, 5).double(), torch.randn(6, 2, 3, 4, dtype=torch.float64)
+    agree(linear_to_conv(linear, 2, 3, 4)(maps).flatten(1), linear(maps.flatten(1)))
+
+
+def test_a_convolution_keeps_type_bias_gradients_and_mode() -> None:
+    linear = nn.Linear(8, 2, bias=False, dtype=torch.bfloat16).eval().requires_grad_(False)
+    conv = linear_to_conv(linear, 2, 2, 2)
+    assert (conv.bias, conv.weight.dtype, conv.training) == (None, torch.bfloat16, False)
+    assert not conv.weight.requires_grad
+
+
+def test_converting_draws_no_random_number_and_shares_no_memory() -> None:
+    net = classifier(*dense_head())
+    state = torch.get_rng_state()
+    before = copy.deepcopy(net.state_dict())
+    converted = convolutionalise(net, (2, 7, 8))
+    assert torch.equal(torch.get_rng_state(), state)
+    with torch.no_grad():
+        for value in converted.parameters():
+            value.zero_()
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_maps_of_another_size_are_refused_with_both_counts() -> None:
+    with pytest.raises(ValueError, match=r"takes 24 features, and maps of 2 × 3 × 5 hold 30"):
+        linear_to_conv(nn.Linear(24, 5), 2, 3, 5)
+
+
+# --- a whole classifier -----------------------------------------------------------------------
+
+
+def test_a_converted_classifier_answers_the_same_on_its_own_size() -> None:
+    net = classifier(*dense_head()).double().eval()
+    images = torch.randn(5, 2, 7, 8, dtype=torch.float64)
+    answer = convolutionalise(net, (2, 7, 8))(images)
+    assert answer.shape == (5, 3, 1, 1)
+    agree(answer.flatten(1), net(images))
+
+
+def test_the_first_dense_layer_becomes_a_kernel_of_the_maps_size_and_the_next_ones_1x1() -> None:
+    converted = convolutionalise(classifier(dense_head()), (2, 7, 8))
+    kernels = [layer.kernel_size for layer in converted if isinstance(layer, nn.Conv2d)]
+    assert kernels == [(3, 3), (5, 6), (1, 1)]
+
+
+def test_no_parameter_is_gained_or_lost() -> None:
+    net = classifier(dense_head())
+    count = [
+        sum(p.numel() for p in one.parameters()) for one in (net, convolutionalise(net, (2, 7, 8)))
+    ]
+    assert count[0] == count[1]
+
+
+def test_modes_are_kept_layer_by_layer() -> None:
+    net = classifier(*dense_head()).train()
+    net[2:].eval()
+    converted = convolutionalise(net, (2, 7, 8))
+    assert converted.training
+    assert [layer.training for layer in converted] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+        False,
+    ]
+    assert net.training and net[0].training
+
+
+@pytest.mark.parametrize("build", [alexnet, vgg11])
+def test_torchvisions_dense_heads_become_convolutions(build: object) -> None:
+    with torch.device("meta"):
+        whole = build(num_classes=10)  # type: ignore[operator]
+        net = nn.Sequential(whole.features, whole.avgpool, nn.Flatten(), whole.classifier)
+        converted = convolutionalise(net, (3, 224, 224))
+        larger = converted(torch.zeros(1, 3, 224 + 32, 224 + 64))
+    # A map of 7×7 (or 6×6) pixels, one larger for each 32 pixels more of the image.
+    assert larger.shape == (1, 10, 2, 3)
+
+
+def test_blocks_of_ones_own_pass_through() -> None:
+    net = nn.Sequential(ConvBNReLU(1, 4), nn.Flatten(), nn.Linear(4 * 36, 2)).eval()
+    images = torch.randn(2, 1, 6, 6)
+    torch.testing.assert_close(
+        convolutionalise(net, (1, 6, 6))(images).flatten(1), net(images), rtol=1e-4, atol=1e-5
+    )
+
+
+class Own(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+
+class Wide(nn.Module):
+    """A block that looks at the whole map, deep inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x)
+
+
+REFUSED: dict[str, tuple[nn.Module, str]] = {
+    "no sequence": (Own(), "layers of a Own cannot be read in order"),
+    "global pooling": (
+        classifier(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+        r"layer 2 \(AdaptiveAvgPool2d\).*looks at the whole map",
+    ),
+    "a norm over the whole map": (
+        classifier(nn.GroupNorm(2, 4), dense_head()),
+        r"layer 2 \(GroupNorm\)",
+    ),
+    "hidden in a block": (
+        classifier(Wide(), dense_head()),
+        r"layer 2 \(Wide\).*AdaptiveAvgPool2d looks",
+    ),
+    "no flatten": (classifier(nn.Linear(6, 3)), r"layer 2 \(Linear\).*before any nn.Flatten"),
+    "flatten of a part": (
+        classifier(nn.Flatten(2), nn.Linear(30, 3)),
+        r"layer 2 \(Flatten\).*one row of numbers",
+    ),
+    "flattened by a block": (
+        classifier(Own(), nn.Flatten(), nn.Linear(120, 3)),
+        r"layer 2 \(Own\).*it gives \(1, 120\)",
+    ),
+    "norm after the flattening": (
+        classifier(nn.Flatten(), nn.Linear(120, 8), nn.LayerNorm(8)),
+        r"layer 4 \(LayerNorm\).*act on each number",
+    ),
+    "softmax over another dimension": (
+        classifier(nn.Flatten(), nn.Linear(120, 8), nn.Softmax(-1)),
+        r"layer 4 \(Softmax\)",
+    ),
+    "another size": (
+        classifier(nn.Flatten(), nn.Linear(99, 3)),
+        r"layer 3 \(Linear\) does not take what reaches it, of shape \(120,\)",
+    ),
+    "nothing dense": (classifier(nn.Flatten()), "no dense layer to convert"),
+    "already convolutional": (classifier(), "no dense layer to convert"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_converted_is_refused_by_name(case: str) -> None:
+    net, words = REFUSED[case]
+    with pytest.raises(ValueError, match=words):
+        convolutionalise(net, (2, 7, 8))
+
+
+def test_what_is_no_module_is_refused() -> None:
+    with pytest.raises(TypeError, match="The model is a list"):
+        convolutionalise([nn.Flatten()], (2, 7, 8))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", [(2, 7), (2, 7, 0), (2.0, 7, 8)])
+def test_a_shape_that_is_none_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="shape of an image is"):
+        convolutionalise(classifier(dense_head()), shape)
+
+
+# --- against the sliding window ---------------------------------------------------------------
+
+
+def test_the_windows_are_those_cut_out_by_hand() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(2 * 16, 3)).double()
+    images = torch.randn(2, 2, 9, 7, dtype=torch.float64)
+    answers = sliding_window(net, images, side=4, step=2, batch_size=5)
+    assert answers.shape == (2, 3, 3, 2)
+    for row in range(3):
+        for column in range(2):
+            window = images[:, :, 2 * row : 2 * row + 4, 2 * column : 2 * column + 4]
+            agree(answers[:, :, row, column], net(window))
+
+
+def test_the_map_equals_the_sliding_window_without_padding() -> None:
+    net = digit_classifier().double().eval()
+    images = torch.rand(2, 1, 34, 46, dtype=torch.float64)
+    maps = convolutionalise(net, (1, 20, 20))(images)
+    agree(maps, sliding_window(net, images, side=20, step=2))
+    # A step of twice the strides' product: every second position; half of it: they fall between.
+    agree(maps[:, :, ::2, ::2], sliding_window(net, images, side=20, step=4))
+    agree(maps, sliding_window(net, images, side=20, step=1)[:, :, ::2, ::2])
+
+
+def test_padding_breaks_the_equality() -> None:
+    net = digit_classifier(padding=True).double().eval()
+    images = torch.rand(1, 1, 34, 46, dtype=torch.float64)
+    maps = convolutionalise(net, (1, 20, 20))(images)
+    windows = sliding_window(net, images, side=20, step=2)
+    assert maps.shape == windows.shape
+    assert not torch.allclose(maps, windows, atol=1e-3)
+
+
+def test_a_sliding_window_leaves_the_models_modes() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(16, 3)).train()
+    one = sliding_window(net, torch.ones(1, 1, 8, 8), side=4, step=4)
+    agree(one, one[:, :, :1, :1].expand_as(one))  # no dropout: equal windows, equal answers
+    assert all(module.training for module in net.modules())
+
+
+@pytest.mark.parametrize(
+    ("images", "options", "words"),
+    [
+        (torch.zeros(1, 8, 8), {}, r"shape \(1, 8, 8\): expected"),
+        (torch.zeros(1, 1, 8, 3), {}, "window of 4 pixels does not fit into images of 8 × 3"),
+        (torch.zeros(1, 1, 8, 8), {"step": 0}, "step is a whole number from 1 on"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(
+    images: Tensor, options: dict[str, int], words: str
+) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    with pytest.raises(ValueError, match=words):
+        sliding_window(net, images, **{"side": 4, "step": 2, **options})
+
+
+def test_a_model_that_gives_maps_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"the model gives \(3, 2, 2\)"):
+        sliding_window(nn.Conv2d(1, 3, 3), torch.zeros(1, 1, 8, 8), side=4, step=2)
+
+
+# --- the nets of lesson 1 ---------------------------------------------------------------------
+
+
+def test_the_digit_classifier_sees_no_border_unless_asked_to() -> None:
+    def paddings(net: nn.Module) -> list[tuple[int, ...]]:
+        return [layer.padding for layer in net.modules() if isinstance(layer, nn.Conv2d)]
+
+    assert paddings(digit_classifier()) == [(0, 0), (0, 0)]
+    assert paddings(digit_classifier(padding=True)) == [(2, 2), (1, 1)]
+
+
+@pytest.mark.parametrize("padding", [False, True])
+def test_the_digit_classifier_answers_for_its_window(padding: bool) -> None:
+    assert digit_classifier(11, padding=padding)(torch.rand(2, 1, 20, 20)).shape == (2, 11)
+
+
+def kinds(net: nn.Module) -> list[str]:
+    return [type(layer).__name__ for layer in net.modules() if not list(layer.children())]
+
+
+def test_a_block_of_nin_is_a_convolution_and_1x1_convolutions() -> None:
+    block = mlpconv(3, (8, 6, 5), 5)
+    convs = [layer for layer in block if isinstance(layer, nn.Conv2d)]
+    assert [(c.in_channels, c.out_channels, c.kernel_size[0]) for c in convs] == [
+        (3, 8, 5),
+        (8, 6, 1),
+        (6, 5, 1),
+    ]
+    assert kinds(block) == ["Conv2d", "ReLU"] * 3
+    assert kinds(mlpconv(3, (8, 6, 5), 5, last_relu=False)) == kinds(block)[:-1]
+    normalised = mlpconv(3, (8, 6), 3, last_relu=False, batch_norm=True)
+    assert kinds(normalised) == ["Conv2d", "BatchNorm2d", "ReLU", "Conv2d"]
+
+
+def test_a_block_without_layers_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one number of maps"):
+        mlpconv(3, (), 3)
+
+
+def test_nin_has_no_dense_layer_and_ends_in_the_mean_of_a_map_a_class() -> None:
+    net = nin(num_classes=7)
+    images = torch.randn(3, 1, 9, 12)
+    assert "Linear" not in kinds(net)
+    maps = net[:-2](images)
+    torch.testing.assert_close(net(images), maps.mean((2, 3)))
+    assert bool((maps < 0).any())  # no ReLU before the mean
+
+
+def test_nin_with_one_seed_starts_the_same_with_and_without_its_last_relu() -> None:
+    weights = []
+    for last_relu in (False, True):
+        torch.manual_seed(5)
+        weights.append(nin(last_relu=last_relu).state_dict())
+        drawn = float(torch.rand(()))
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    torch.manual_seed(5)
+    nin()
+    assert float(torch.rand(())) == drawn
