@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     handler: Callable[[argparse.Namespace], int] = arguments.handler
     try:
-        return handler(arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return handler(arguments)
     except KeyboardInterrupt:
         print(_("Interrupted: what was finished is kept."), file=sys.stderr)
         return INTERRUPTED
@@ -45,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(_sentence(error), file=sys.stderr)
         return REFUSED
+
+
+def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    """A warning of the library as its sentence alone: where it was raised helps no reader."""
+    print(message, file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

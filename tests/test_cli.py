@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -236,6 +237,20 @@ def test_what_is_not_said_is_left_to_the_experiment(experiment: SimpleNamespace)
     assert experiment.options["seeds"] == [0, 1, 2]
     assert experiment.options["dataset_options"] == {}
     assert experiment.options["epochs"] is None
+
+
+def test_a_warning_is_shown_as_its_sentence_alone(
+    experiment: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def sweep(specs: list[SimpleNamespace], store: Path) -> list[SimpleNamespace]:
+        warnings.warn("A record was damaged.", stacklevel=2)
+        return []
+
+    monkeypatch.setattr(degradation, "sweep", sweep)
+    cli.main(["sweep"])
+    assert capsys.readouterr().err == "A record was damaged.\n"
 
 
 def test_a_grid_too_small_to_judge_ends_well_with_a_sentence(
