@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from making_records import record, tiny
+from PIL import Image
 
 from course_utils import i18n, plots
 
@@ -28,6 +29,13 @@ def test_a_figure_is_shown_as_a_png_with_its_description_as_alternative_text(
     assert picture["text/plain"] == "A line <that> rises."
     assert metadata["image/png"]["alt"] == "A line <that> rises."
     assert "A line &lt;that&gt; rises." in words["text/html"]
+
+
+def test_the_png_keeps_the_colours_of_the_figure() -> None:
+    figure = plots.DescribedFigure("A red square.", (1, 1))
+    figure.add_axes((0, 0, 1, 1), facecolor="#D55E00").set_axis_on()
+    pixel = Image.open(io.BytesIO(figure.png())).convert("RGB").getpixel((50, 50))
+    assert pixel == (0xD5, 0x5E, 0x00)
 
 
 def test_learning_curves_draw_the_median_of_the_seeds_within_their_range() -> None:
