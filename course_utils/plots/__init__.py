@@ -1,6 +1,12 @@
 """Every figure that a lesson shows, each with a description for those who cannot see it."""
 
 from course_utils.plots.cam import denormalised, map_grid, scene_grid, score_ladder
+from course_utils.plots.convolution import (
+    error_dots,
+    layer_costs,
+    pixel_mixture,
+    sheet_answers,
+)
 from course_utils.plots.experiments import (
     error_by_depth,
     learning_curves,
@@ -14,12 +20,16 @@ __all__ = [
     "DescribedFigure",
     "denormalised",
     "error_by_depth",
+    "error_dots",
     "function_classes",
+    "layer_costs",
     "learning_curves",
     "lines",
     "map_grid",
+    "pixel_mixture",
     "published_beside",
     "scene_grid",
     "score_ladder",
+    "sheet_answers",
     "train_against_test",
 ]

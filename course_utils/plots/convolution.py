@@ -1,0 +1,323 @@
+"""Figures of the 1×1 convolution: what it mixes, what layers cost, what a sliding net answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.patches import ConnectionPatch, Rectangle
+from matplotlib.ticker import FuncFormatter
+from torch import Tensor
+from torch.nn import functional as F
+
+from course_utils.i18n import _, number, percent
+from course_utils.plots.figure import DescribedFigure, finish, style_of
+from course_utils.sheets import Finding, Sheet
+
+__all__ = ["error_dots", "layer_costs", "pixel_mixture", "sheet_answers"]
+
+# Ten classes want ten colours, and Okabe and Ito's palette has six: so a viridis of ten steps,
+# light to dark, and the class written in digits wherever it matters.
+CLASS_COLOURS = "viridis"
+
+
+def layer_costs(
+    names: Sequence[str], parameters: Sequence[int], macs: Sequence[int], dense: Sequence[bool]
+) -> DescribedFigure:
+    """Two bars a layer: its share of the net's parameters, and of its multiply-adds.
+
+    Args:
+        names: of the layers with weights, in order.
+        parameters: number of each.
+        macs: multiply-adds of each, for one image.
+        dense: which are dense layers; the others are convolutions.
+
+    Raises:
+        ValueError: lists of different lengths, or empty ones.
+    """
+    if not names or len({len(names), len(parameters), len(macs), len(dense)}) != 1:
+        raise ValueError(
+            _("Each layer needs a name, a number of parameters, of multiply-adds, and its kind.")
+        )
+    figure = DescribedFigure("", (9.0, 0.9 + 0.24 * len(names)))
+    panels = figure.subplots(1, 2, sharey=True)
+    kinds = {False: _("convolution"), True: _("dense layer")}
+    said = []
+    for axes, values, what in (
+        (panels[0], parameters, _("share of the parameters (%)")),
+        (panels[1], macs, _("share of the multiply-adds (%)")),
+    ):
+        shares = 100 * np.asarray(values, float) / sum(values)
+        for kind, label in kinds.items():
+            style = style_of(int(kind))
+            chosen = [place for place, one in enumerate(dense) if bool(one) is kind]
+            axes.barh(
+                chosen,
+                shares[chosen],
+                color=style["color"],
+                hatch="///" if kind else "",
+                edgecolor="white",
+                label=label,
+            )
+        finish(axes, what, "")
+        of_dense = sum(share for share, one in zip(shares, dense, strict=True) if one)
+        largest = int(np.argmax(shares))
+        said.append(
+            _("{what}: dense layers {dense}; the largest is {name}, {largest}").format(
+                what=what,
+                dense=percent(of_dense / 100),
+                name=names[largest],
+                largest=percent(shares[largest] / 100),
+            )
+        )
+    panels[0].set_yticks(range(len(names)), names, fontsize=8)
+    panels[0].invert_yaxis()
+    panels[1].legend(frameon=False, loc="lower right")
+    figure.description = _(
+        "Two bars for each layer of a network, from the input to the output. {said}."
+    ).format(said="; ".join(said))
+    return figure
+
+
+def pixel_mixture(
+    maps: Tensor, weights: Tensor, bias: float, pixel: tuple[int, int]
+) -> DescribedFigure:
+    """A 1×1 convolution in numbers: three maps, a weight each, and the map that comes out.
+
+    Args:
+        maps: ``(K, h, w)``, small whole numbers.
+        weights: ``(K,)``.
+        bias: added everywhere.
+        pixel: row and column of the position that is followed.
+
+    Raises:
+        ValueError: another number of weights than of maps.
+    """
+    if maps.dim() != 3 or len(weights) != len(maps):
+        raise ValueError(
+            _("There are {weights} weights for maps of shape {shape}: one a map is needed.").format(
+                weights=len(weights), shape=tuple(maps.shape)
+            )
+        )
+    mixed = (weights.view(-1, 1, 1) * maps).sum(0) + bias  # (h, w)
+    row, column = pixel
+    terms = " + ".join(
+        f"{_signed(float(weight))} × {number(float(one[row, column]), 3)}"
+        for weight, one in zip(weights, maps, strict=True)
+    )
+    formula = f"{terms} + {_signed(bias)} = {number(float(mixed[row, column]), 3)}"
+    figure = DescribedFigure("", (7.6, 5.0))
+    grid = figure.add_gridspec(len(maps), 3, width_ratios=(1, 0.9, 1.2))
+    target = figure.add_subplot(grid[:, 2])
+    _numbers(target, mixed, pixel, "$F'$ = $\\sum_k w_k F_k + b$")
+    for index, (one, weight) in enumerate(zip(maps, weights, strict=True)):
+        axes = figure.add_subplot(grid[index, 0])
+        _numbers(axes, one, pixel, f"$F_{index + 1}$")
+        style = style_of(index)
+        # From edge to edge, at the pixel's row: an arrow across the boards would hide numbers.
+        arrow = ConnectionPatch(
+            (maps.shape[2] - 0.5, row),
+            (-0.5, row),
+            "data",
+            "data",
+            axesA=axes,
+            axesB=target,
+            arrowstyle="-|>",
+            color=style["color"],
+            linestyle=style["linestyle"],
+            linewidth=1.4,
+        )
+        figure.add_artist(arrow)
+        axes.text(
+            1.12,
+            0.3 if index + 1 == len(maps) else 0.85,  # on the side that the arrow leaves free
+            f"$w_{index + 1}$ = {number(float(weight), 3)}",
+            fontsize=11,
+            color=style["color"],
+            transform=axes.transAxes,
+        )
+    figure.supxlabel(formula, fontsize=11)
+    figure.description = _(
+        "Three maps of numbers on the left, one on the right. The pixel framed in the output, at "
+        "row {row} and column {column}, is made of the pixels at the same place in the three maps "
+        "and of no other: {formula}."
+    ).format(row=row + 1, column=column + 1, formula=formula)
+    return figure
+
+
+def _signed(value: float) -> str:
+    text = number(value, 3)
+    return f"({text})" if value < 0 else text
+
+
+def _numbers(axes: Axes, values: Tensor, pixel: tuple[int, int], title: str) -> None:
+    """A map as a board of numbers, one position framed."""
+    table = values.detach().cpu().numpy()
+    axes.imshow(table, cmap="Greys", vmin=table.min(), vmax=table.max() + 2 * np.ptp(table) + 1)
+    for (row, column), value in np.ndenumerate(table):
+        axes.text(column, row, number(float(value), 3), ha="center", va="center", fontsize=9)
+    row, column = pixel
+    axes.add_patch(
+        Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2.5)
+    )
+    axes.set_title(title, fontsize=11)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def error_dots(
+    errors: Mapping[str, Mapping[str, Sequence[float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    description: str = "",
+) -> DescribedFigure:
+    """Errors as dots, one a seed, contestants side by side in each group, a bar at the median.
+
+    Args:
+        errors: for each group, for each contestant, shares in [0, 1], one a seed.
+        xlabel: what tells the groups apart.
+        ylabel: what the errors are.
+        description: what there is to see; every median follows it.
+
+    Raises:
+        ValueError: nothing to draw.
+    """
+    if not errors or not any(errors.values()):
+        raise ValueError(_("There is nothing to draw: no errors were given."))
+    contestants = list(dict.fromkeys(name for row in errors.values() for name in row))
+    figure = DescribedFigure("", (7.2, 3.9))
+    axes = figure.subplots()
+    said = []
+    width = 0.8 / len(contestants)
+    for place, (group, row) in enumerate(errors.items()):
+        for name, values in row.items():
+            index = contestants.index(name)
+            style = style_of(index)
+            center = place + (index - (len(contestants) - 1) / 2) * width
+            spread = width * np.linspace(-0.25, 0.25, len(values))
+            percents = 100 * np.asarray(values, float)
+            axes.plot(center + spread, percents, style["marker"], color=style["color"], alpha=0.7)
+            middle = float(np.median(percents))
+            axes.hlines(
+                middle, center - 0.38 * width, center + 0.38 * width, color=style["color"], lw=2
+            )
+            said.append(f"{group}, {name}: {percent(middle / 100)}")
+    for index, name in enumerate(contestants):
+        style = style_of(index)
+        axes.plot([], [], style["marker"], color=style["color"], label=name)
+    finish(axes, xlabel, ylabel)
+    axes.set_xticks(range(len(errors)), list(errors))
+    axes.set_xlim(-0.5, len(errors) - 0.5)
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    figure.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=3)
+    figure.description = f"{description} {'; '.join(said)}.".strip()
+    return figure
+
+
+def sheet_answers(
+    sheet: Sheet,
+    logits: Tensor,
+    findings: Sequence[Finding] = (),
+    *,
+    side: int,
+    stride: int,
+    num_digits: int = 10,
+    description: str = "",
+) -> DescribedFigure:
+    """A sheet with the digits announced, the class said at every position, and how surely.
+
+    Args:
+        sheet: what was shown to the net.
+        logits: ``(C, rows, columns)``, what it answered; classes from ``num_digits`` on mean that
+            there is no digit.
+        findings: digits announced, framed on the sheet and named.
+        side: of the window that a position looks at, in pixels.
+        stride: from one position's window to the next, in pixels.
+        num_digits: how many of the classes are digits.
+        description: what there is to see; the findings follow it.
+
+    Raises:
+        ValueError: logits of another number of dimensions.
+    """
+    if logits.dim() != 3:
+        raise ValueError(
+            _("The logits have shape {shape}: expected (C, rows, columns).").format(
+                shape=tuple(logits.shape)
+            )
+        )
+    probabilities, classes = F.softmax(logits.detach().cpu(), 0).max(0)  # (rows, columns)
+    figure = DescribedFigure("", (11.0, 2.7))
+    left, middle, right = figure.subplots(1, 3)
+    left.imshow(sheet.image[0].numpy(), cmap="Greys", vmin=0, vmax=1)
+    for one in findings:
+        left.add_patch(
+            Rectangle(
+                (one.column - 0.5, one.row - 0.5),
+                side,
+                side,
+                fill=False,
+                edgecolor="#D55E00",
+                linewidth=1.6,
+            )
+        )
+        left.text(
+            one.column + side,
+            one.row,
+            str(one.label),
+            color="white",
+            fontsize=9,
+            ha="right",
+            va="top",
+            bbox={"facecolor": "#D55E00", "edgecolor": "none", "pad": 1},
+        )
+    title = _("the sheet, and what is announced") if findings else _("the sheet")
+    left.set_title(title, fontsize=10)
+    drawn = middle.imshow(
+        np.ma.masked_greater_equal(classes.numpy(), num_digits),
+        cmap=_class_colours(num_digits),
+        norm=BoundaryNorm(np.arange(num_digits + 1) - 0.5, num_digits),
+        interpolation="nearest",
+    )
+    middle.set_facecolor("#DDDDDD")
+    middle.set_title(_("most likely class at each position"), fontsize=10)
+    bar = figure.colorbar(drawn, ax=middle, ticks=range(num_digits), shrink=0.86, pad=0.02)
+    bar.ax.tick_params(labelsize=8)
+    drawn = right.imshow(
+        probabilities.numpy(), cmap="cividis", vmin=0, vmax=1, interpolation="nearest"
+    )
+    right.set_title(_("its probability"), fontsize=10)
+    bar = figure.colorbar(drawn, ax=right, shrink=0.86, pad=0.02)
+    bar.formatter = FuncFormatter(lambda value, _position: number(value, 2))
+    bar.ax.tick_params(labelsize=8)
+    for axes in (left, middle, right):
+        axes.set_xticks([])
+        axes.set_yticks([])
+    figure.description = _(
+        "{description} Left, a sheet with {digits} digits; in the middle the most likely class at "
+        "each of {rows} × {columns} positions, right its probability, above 90% at {sure} of them. "
+        "Announced: {findings}."
+    ).format(
+        description=description,
+        digits=len(sheet.labels),
+        rows=classes.shape[0],
+        columns=classes.shape[1],
+        sure=percent(float((probabilities > 0.9).float().mean())),
+        findings=", ".join(
+            _("{label} at row {row}, column {column}").format(
+                label=one.label, row=one.row, column=one.column
+            )
+            for one in findings
+        )
+        or _("nothing"),
+    )
+    return figure
+
+
+def _class_colours(count: int) -> Any:
+    colours = matplotlib.colormaps[CLASS_COLOURS](np.linspace(0, 1, count))
+    return ListedColormap(colours)
