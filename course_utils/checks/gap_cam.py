@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from scipy import ndimage
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from course_utils.checks.equivalence import require_input_kept
-from course_utils.checks.feedback import (
-    Feedback,
-    checker,
-    correct,
-    is_blank,
-    kind_of,
-    reject,
-    unfilled,
-)
+from course_utils.checks.answers import Wrong, require_answers, require_function
+from course_utils.checks.feedback import Feedback, checker, correct, reject
 from course_utils.i18n import _
 from course_utils.localization import boxes_from_map, iou
 
@@ -33,124 +22,6 @@ __all__ = [
     "check_global_average_pooling",
     "check_iou",
 ]
-
-# Room for a detour through float32, far below any real difference.
-TOLERANCE = 1e-5
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """A plausible wrong answer, and what to say to who gave it.
-
-    Args:
-        answer: what the wrong function gives for the same arguments.
-        message: what is wrong, in the reader's language.
-        hint: where to look.
-    """
-
-    answer: Callable[..., Any]
-    message: str
-    hint: str | None = None
-
-
-# --- what all of them do ----------------------------------------------------------------------
-
-
-def _require_answers(
-    function: object,
-    name: str,
-    cases: Sequence[tuple[Any, ...]],
-    reference: Callable[..., Any],
-    mistakes: Sequence[Wrong],
-    hint: str,
-) -> None:
-    """End the check unless ``function`` answers as ``reference`` in every case.
-
-    A wrong answer is explained by the first mistake that gives the same in every case, else by
-    its shape, else by the first value that differs.
-    """
-    _require_function(function, name)
-    assert callable(function)
-    answers = [_answer_of(function, name, case) for case in cases]
-    wanted = [_as_tensor(reference(*case)) for case in cases]
-    if all(map(_alike, answers, wanted)):
-        return
-    for mistake in mistakes:
-        if all(
-            _alike(answer, _as_tensor(mistake.answer(*case)))
-            for answer, case in zip(answers, cases, strict=True)
-        ):
-            reject(f"`{name}` – {mistake.message}", mistake.hint)
-    for answer, expected in zip(answers, wanted, strict=True):
-        if answer.shape != expected.shape:
-            reject(
-                _("`{name}` gives an answer of shape {given}; {wanted} is expected.").format(
-                    name=name, given=tuple(answer.shape), wanted=tuple(expected.shape)
-                ),
-                hint,
-            )
-    answer, expected = next(pair for pair in zip(answers, wanted, strict=True) if not _alike(*pair))
-    place = int((answer - expected).abs().nan_to_num(torch.inf).argmax())
-    reject(
-        _(
-            "`{name}` has the right shape, but not the right values: {given:.4g} where {wanted:.4g}"
-            " is expected."
-        ).format(
-            name=name,
-            given=float(answer.flatten()[place]),
-            wanted=float(expected.flatten()[place]),
-        ),
-        hint,
-    )
-
-
-def _require_function(answer: object, name: str) -> None:
-    if is_blank(answer):
-        unfilled(name)
-    if inspect.isclass(answer) or isinstance(answer, nn.Module) or not callable(answer):
-        reject(
-            _("`{name}` should be a function, not a value of type `{kind}`.").format(
-                name=name, kind=kind_of(answer)
-            ),
-            _("Give the checker `{name}` itself, without calling it.").format(name=name),
-        )
-
-
-def _answer_of(function: Callable[..., object], name: str, case: tuple[Any, ...]) -> Tensor:
-    """What the reader's function answers, as a tensor; its arguments must stay as they were."""
-    given = [value.clone() if isinstance(value, Tensor) else value for value in case]
-    answer = function(*given)
-    if is_blank(answer):
-        unfilled(name)
-    for before, after in zip(case, given, strict=True):
-        if isinstance(before, Tensor):
-            require_input_kept(before, after, name)
-    try:
-        return _as_tensor(answer)
-    except (TypeError, ValueError, RuntimeError):
-        reject(
-            _("`{name}` answers with a `{kind}`; numbers or a tensor are expected.").format(
-                name=name, kind=kind_of(answer)
-            ),
-            _("Look at what your code returns."),
-        )
-
-
-def _as_tensor(answer: object) -> Tensor:
-    """A number, a sequence of numbers, an array or a tensor, as a float64 tensor."""
-    if isinstance(answer, list | tuple):
-        return torch.stack([_as_tensor(item) for item in answer])
-    if isinstance(answer, Tensor):
-        return answer.detach().cpu().double()
-    array = np.asarray(answer, dtype=np.float64)
-    return torch.from_numpy(np.array(array))
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    return one.shape == other.shape and torch.allclose(
-        one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=False
-    )
-
 
 # --- 1. global average pooling ----------------------------------------------------------------
 
@@ -166,7 +37,7 @@ def check_global_average_pooling(function: object) -> Feedback:
     shapes = ((2, 5, 4, 4), (3, 5, 6, 2), (1, 7, 1, 3))
     cases = [(torch.randn(shape, dtype=torch.float64),) for shape in shapes]
     one_number = _("One number is left of each feature map: which dimensions are averaged over?")
-    _require_answers(
+    require_answers(
         function,
         name,
         cases,
@@ -198,9 +69,8 @@ def check_global_average_pooling(function: object) -> Feedback:
         ],
         one_number,
     )
-    assert callable(function)
     x = cases[0][0].clone().requires_grad_()
-    answer = function(x)
+    answer = require_function(function, name)(x)
     if not isinstance(answer, Tensor) or not answer.requires_grad:
         reject(
             _("`{name}`: no gradient goes back through it to `x`.").format(name=name),
@@ -243,7 +113,7 @@ def check_cam_by_hand(function: object) -> Feedback:
         return (maps - low) / (high - low)
 
     definition = _("The value of map c at a position is Σ_k W[c, k] · f[k] there, plus b[c].")
-    _require_answers(
+    require_answers(
         function,
         "cam_by_hand",
         cases,
@@ -348,7 +218,7 @@ def check_box_from_map(function: object) -> Feedback:
         )
 
     order = _("A box is x0, y0, x1, y1: column, row, column, row, first and last included.")
-    _require_answers(
+    require_answers(
         function,
         "box_from_map",
         _islands(),
@@ -456,7 +326,7 @@ def check_iou(function: object) -> Feedback:
         return shared / min(first, second)
 
     union = _("The union counts the pixels shared once: first area + second area − intersection.")
-    _require_answers(
+    require_answers(
         function,
         "iou",
         cases,
@@ -498,7 +368,7 @@ def check_fair_accuracy(function: object) -> Feedback:
     here = torch.tensor([0.12, 0.40, 0.55, 0.66, 0.25], dtype=torch.float64)
     cases = [(elsewhere, here), (here.flip(0), elsewhere.flip(0))]
     rule = _("The threshold is chosen on one set of scenes; the score is read on the other.")
-    _require_answers(
+    require_answers(
         function,
         "fair_accuracy",
         cases,
