@@ -116,17 +116,22 @@ def _parser() -> argparse.ArgumentParser:
         "sweep",
         _sweep,
         _("Run the degradation experiment over a grid; what is in the store is not run again."),
-        "sweep --dataset digits --families plain residual --depths 8 20 56 --seeds 0 1 2 "
+        "sweep --dataset digits --family plain residual --depths 8 20 56 --seeds 0 1 2 "
         "--store build/records",
         LANGUAGES,
     )
     sweep.add_argument("--dataset", default="digits", metavar=_("NAME"), help=_("the data set"))
     sweep.add_argument(
+        "--family",
         "--families",
+        dest="families",
+        action="extend",
         nargs="+",
-        default=["plain", "residual"],
         metavar=_("NAME"),
-        help=_("families of nets: plain, residual, dense, or your own as module:function"),
+        help=_(
+            "families of nets, plain and residual when none is given: plain, residual, dense, or "
+            "your own as module:function, in a file of this folder"
+        ),
     )
     sweep.add_argument(
         "--depths",
@@ -146,6 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep.add_argument("--epochs", type=int, metavar="N", help=_("passes over the training split"))
     sweep.add_argument("--size", type=int, metavar="N", help=_("side of the images, in pixels"))
+    sweep.add_argument(
+        "--device", metavar=_("NAME"), help=_("where to train: cpu (the default), cuda or mps")
+    )
     sweep.add_argument(
         "--store",
         type=Path,
@@ -247,10 +255,11 @@ def _sweep(arguments: argparse.Namespace) -> int:
     specs = degradation.grid(
         dataset=arguments.dataset,
         dataset_options={} if arguments.size is None else {"size": arguments.size},
-        families=arguments.families,
+        families=arguments.families or ["plain", "residual"],
         depths=arguments.depths,
         seeds=arguments.seeds,
         epochs=arguments.epochs,
+        **({} if arguments.device is None else {"device": arguments.device}),
     )
     try:
         records = degradation.sweep(specs, arguments.store)

@@ -231,12 +231,28 @@ def test_a_sweep_asks_for_the_grid_and_prints_records_and_verdict(
     assert verdict == "Degradation is shown."
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "--family plain own:build --device cuda",
+        "--family plain --family own:build --device cuda",
+        "--families plain own:build --device cuda",
+    ],
+)
+def test_families_are_said_together_or_one_by_one(said: str, experiment: SimpleNamespace) -> None:
+    assert cli.main(["sweep", *said.split()]) == 0
+    assert experiment.options["families"] == ["plain", "own:build"]
+    assert experiment.options["device"] == "cuda"
+
+
 def test_what_is_not_said_is_left_to_the_experiment(experiment: SimpleNamespace) -> None:
     assert cli.main(["sweep"]) == 0
+    assert experiment.options["families"] == ["plain", "residual"]
     assert experiment.options["depths"] == [8, 20, 56]
     assert experiment.options["seeds"] == [0, 1, 2]
     assert experiment.options["dataset_options"] == {}
     assert experiment.options["epochs"] is None
+    assert "device" not in experiment.options
 
 
 def test_a_warning_is_shown_as_its_sentence_alone(
