@@ -1,5 +1,6 @@
 """The files around the code agree with one another: README, Makefile, pins and workflow."""
 
+import itertools
 import os
 import re
 import shutil
@@ -190,11 +191,12 @@ def test_the_pins_leave_to_torch_what_torch_brings() -> None:
     assert not [name for name in PINS if re.match(r"nvidia-|cuda-|triton", name)]
 
 
-def test_every_requirement_has_its_exact_pin_and_the_cluster_extra_none() -> None:
+def test_every_requirement_has_its_exact_pin_those_of_every_extra_too() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
-    wanted = [*PROJECT["project"]["dependencies"], *extras["dev"]]
-    assert {re.split(r"[<>=]", line)[0] for line in wanted} <= PINS.keys()
-    assert not {"dask", "distributed", "submitit"} & PINS.keys()
+    assert "course_utils[cluster]" in extras["dev"]  # what the tests of clusters start
+    wanted = [*PROJECT["project"]["dependencies"], *itertools.chain(*extras.values())]
+    names = {re.split(r"[<>=\[]", line)[0] for line in wanted} - {PROJECT["project"]["name"]}
+    assert names <= PINS.keys()
     lines = [line for line in text_of("requirements.txt").splitlines() if not re.match("#|$", line)]
     assert all(re.match(r"[a-z0-9.-]+==[\w.]+( ; |\s*#|$)", line) for line in lines)
 
