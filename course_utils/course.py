@@ -13,12 +13,15 @@ from typing import Any
 
 import nbformat
 import papermill
+import zmq
 from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
-from traitlets import default
+from traitlets import Type, default
 
 from course_utils.i18n import LANGUAGES, _
 from course_utils.location import find_root
@@ -57,8 +60,33 @@ class Outcome:
     error: str | None
 
 
+class _WakingChannel(AsyncZMQSocketChannel):
+    """A channel on which sending never puts a waiting reader to sleep.
+
+    The kernel's answer to a slider arrives while the client, in the middle of a cell, tells the
+    kernel what the slider's output shows. jupyter_client sends that past asyncio, and the send may
+    take the operating system's one sign that a message is there: whoever waits for it then waits
+    for ever. Asking the socket for its events makes pyzmq look again.
+    """
+
+    def send(self, msg: dict[str, Any]) -> None:
+        super().send(msg)
+        if self.socket is not None:
+            self.socket.get(zmq.EVENTS)
+
+
+class _Client(AsyncKernelClient):
+    """What papermill talks to a kernel with."""
+
+    shell_channel_class = Type(_WakingChannel)
+
+
 class ThisPython(AsyncKernelManager):
     """Starts the Python that runs the course, whatever kernels the reader has installed."""
+
+    @default("client_factory")
+    def _wake_up(self) -> type[AsyncKernelClient]:
+        return _Client
 
     @property
     def kernel_spec(self) -> KernelSpec:

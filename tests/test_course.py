@@ -1,13 +1,18 @@
 """Finding the lessons, running them, and the pages that a run leaves."""
 
+import asyncio
 import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
 import pytest
+import zmq
+import zmq.asyncio
+from jupyter_client.session import Session
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_utils import course, location
@@ -214,3 +219,27 @@ def test_the_lab_opens_on_the_first_lesson_and_outlives_an_interruption(
     assert f"--ServerApp.root_dir={root}" in lab.command
     assert "--LabApp.default_url=/lab/tree/notebooks/en/03_a.ipynb" in lab.command
     assert "--no-browser" in lab.command
+
+
+def test_an_answer_that_arrives_while_the_client_sends_is_not_slept_through() -> None:
+    async def ask() -> str:
+        context = zmq.asyncio.Context()
+        kernel: zmq.Socket[bytes] = zmq.Context.shadow(context.underlying).socket(zmq.ROUTER)
+        client = context.socket(zmq.DEALER)
+        client.connect(f"tcp://127.0.0.1:{kernel.bind_to_random_port('tcp://127.0.0.1')}")
+        session = Session()
+        channel = course.ThisPython().client_factory().shell_channel_class(client, session)
+        try:
+            channel.send(session.msg("execute_request"))
+            sender, *_request = kernel.recv_multipart()
+            answer = asyncio.ensure_future(channel.get_msg(timeout=None))
+            await asyncio.sleep(0.05)
+            session.send(kernel, "execute_reply", ident=[sender])
+            time.sleep(0.2)  # the answer is here, and asyncio has not had the time to see it
+            channel.send(session.msg("comm_msg"))
+            return str((await asyncio.wait_for(answer, 5))["msg_type"])
+        finally:
+            client.close(0)
+            kernel.close(0)
+
+    assert asyncio.run(ask()) == "execute_reply"
