@@ -9,14 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from checking import Check, refused
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils import i18n
-from course_utils.checks import Feedback
 from course_utils.checks import conv_1x1 as checks
-
-Check = Callable[[Any], Feedback]
 
 ALL: dict[str, Check] = {name: getattr(checks, name) for name in checks.__all__}
 
@@ -24,14 +22,6 @@ ALL: dict[str, Check] = {name: getattr(checks, name) for name in checks.__all__}
 @pytest.fixture(autouse=True)
 def _english() -> None:
     i18n.set_language("en")
-
-
-def refused(check: Check, answer: object, *words: str) -> None:
-    """The answer is wrong and the feedback holds ``words``, in its message or its hint."""
-    feedback = check(answer)
-    assert feedback.passed is False, str(feedback)
-    for word in words:
-        assert word in str(feedback), str(feedback)
 
 
 # --- what holds for all of them ---------------------------------------------------------------

@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from checking import Check, accepted, refused
 from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils import i18n
-from course_utils.checks import Feedback
 from course_utils.checks import degradation as checks
-
-Check = Callable[[Any], Feedback]
 
 ALL: dict[str, Check] = {name: getattr(checks, name) for name in checks.__all__}
 
@@ -28,21 +26,6 @@ ALL: dict[str, Check] = {name: getattr(checks, name) for name in checks.__all__}
 @pytest.fixture(autouse=True)
 def _english() -> None:
     i18n.set_language("en")
-
-
-def accepted(check: Check, answer: object) -> Feedback:
-    feedback = check(answer)
-    assert feedback.passed is True, str(feedback)
-    return feedback
-
-
-def refused(check: Check, answer: object, *words: str) -> Feedback:
-    """The answer is wrong and the feedback holds ``words``, in its message or its hint."""
-    feedback = check(answer)
-    assert feedback.passed is False, str(feedback)
-    for word in words:
-        assert word in str(feedback), str(feedback)
-    return feedback
 
 
 # --- What holds for all of them ---------------------------------------------------------------

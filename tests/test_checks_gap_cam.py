@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from checking import Check, refused
 from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils import i18n
-from course_utils.checks import Feedback
 from course_utils.checks import gap_cam as checks
 
-Check = Callable[[Any], Feedback]
 Box = tuple[float, float, float, float]
 
 ALL: dict[str, Check] = {name: getattr(checks, name) for name in checks.__all__}
@@ -26,14 +25,6 @@ ALL: dict[str, Check] = {name: getattr(checks, name) for name in checks.__all__}
 @pytest.fixture(autouse=True)
 def _english() -> None:
     i18n.set_language("en")
-
-
-def refused(check: Check, answer: object, *words: str) -> None:
-    """The answer is wrong and the feedback holds ``words``, in its message or its hint."""
-    feedback = check(answer)
-    assert feedback.passed is False, str(feedback)
-    for word in words:
-        assert word in str(feedback), str(feedback)
 
 
 # --- what holds for all of them ---------------------------------------------------------------

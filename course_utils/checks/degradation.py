@@ -14,6 +14,7 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_utils.checks.answers import require_function
 from course_utils.checks.equivalence import (
     Call,
     Mistake,
@@ -21,6 +22,7 @@ from course_utils.checks.equivalence import (
     describe,
     require_equal,
     require_input_kept,
+    require_logits,
     require_same_shape,
     run,
     trace,
@@ -521,7 +523,7 @@ def check_pad_shortcut(function: object) -> Feedback:
     >>> print(check_pad_shortcut(lambda x, out_channels, stride=2: x).message)
     `pad_shortcut(x, 8)` – the stride is not applied and no map is added: ...
     """
-    _require_function(function, "pad_shortcut")
+    require_function(function, "pad_shortcut")
     assert callable(function)
     remark = None
     cases: Sequence[tuple[int, dict[str, int]]] = ((8, {}), (6, {"stride": 1}), (4, {"stride": 1}))
@@ -562,18 +564,6 @@ def check_pad_shortcut(function: object) -> Feedback:
                 "(`x.new_zeros`, `F.pad`) take over its type and its device."
             )
     return correct(_("pixels skipped, empty maps added, and nothing to learn."), remark)
-
-
-def _require_function(answer: object, name: str) -> None:
-    if is_blank(answer):
-        unfilled(name)
-    if inspect.isclass(answer) or isinstance(answer, nn.Module) or not callable(answer):
-        reject(
-            _("`{name}` should be a function, not a value of type `{kind}`.").format(
-                name=name, kind=kind_of(answer)
-            ),
-            _("Give the checker `{name}` itself, without calling it.").format(name=name),
-        )
 
 
 def _same_maps(one: Tensor, other: Tensor) -> bool:
@@ -837,7 +827,12 @@ def check_resnet(function: object) -> Feedback:
         x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
         seen = trace(net, x.clone(), label)
         _require_stages(seen, blocks_per_stage(depth), label)
-        _require_logits(seen.output, label)
+        require_logits(
+            seen.output,
+            2,
+            label,
+            _("After the stages: global average pooling, `flatten(1)`, one linear layer."),
+        )
         require_equal(net, cifar_net(depth, "B"), x, label, _net_mistakes(depth))
     return correct(
         _(
@@ -890,24 +885,6 @@ def _require_stages(seen: Trace, n: int, label: str) -> None:
                 "stages 2 and 3 begins."
             ).format(label=label, given=projections),
             _("Option B projects where the shape changes, and only there."),
-        )
-
-
-def _require_logits(output: Tensor, label: str) -> None:
-    if output.shape != (2, 10):
-        reject(
-            _(
-                "`{label}` gives a tensor of shape {given} for two images; {wanted} is expected."
-            ).format(label=label, given=tuple(output.shape), wanted=(2, 10)),
-            _("After the stages: global average pooling, `flatten(1)`, one linear layer."),
-        )
-    sums = [output.sum(1), output.exp().sum(1)]
-    if any(torch.allclose(total, torch.ones_like(total), atol=1e-6) for total in sums):
-        reject(
-            _("`{label}` ends in a softmax; the scores before it (logits) are expected.").format(
-                label=label
-            ),
-            _("The cross-entropy of torch applies the softmax itself."),
         )
 
 
@@ -998,7 +975,7 @@ def check_paired_change(function: object) -> Feedback:
     Correct
     """
     name = "paired_change"
-    _require_function(function, name)
+    require_function(function, name)
     assert callable(function)
     random = np.random.default_rng(0)
     answers, experiments = [], []

@@ -23,6 +23,7 @@ __all__ = [
     "randomise",
     "require_equal",
     "require_input_kept",
+    "require_logits",
     "require_same_shape",
     "run",
     "trace",
@@ -246,6 +247,9 @@ def _pairings(reference: Trace, candidate: Trace) -> Iterator[Pairing]:
         for signature in dict.fromkeys(map(_signature, wanted))
     ]
     if math.prod(math.factorial(len(ours)) for ours, _theirs in groups) > _MOST_PAIRINGS:
+        # A normalisation of a concatenation of one tensor follows no layer, or one: the order of
+        # the runs alone is the last try.
+        yield [pair for ours, theirs in groups for pair in zip(ours, theirs, strict=True)]
         return
     for order in itertools.product(*(itertools.permutations(theirs) for _ours, theirs in groups)):
         yield [
@@ -502,6 +506,33 @@ def require_same_shape(given: Tensor, wanted: Tensor, label: str) -> None:
         if channels_doubled
         else _("Print the shape after every layer, and look at the strides and the paddings."),
     )
+
+
+def require_logits(output: Tensor, images: int, label: str, hint: str) -> None:
+    """End the check unless ``output`` is ten scores for each of ``images``, and no softmax's.
+
+    Args:
+        output: what the reader's net gave.
+        images: how many it was given.
+        label: what to call the net in feedback.
+        hint: what comes after the last block.
+    """
+    if output.shape != (images, 10):
+        reject(
+            _(
+                "`{label}` gives a tensor of shape {given} for {images} images; {wanted} is "
+                "expected."
+            ).format(label=label, given=tuple(output.shape), images=images, wanted=(images, 10)),
+            hint,
+        )
+    sums = [output.sum(1), output.exp().sum(1)]
+    if any(torch.allclose(total, torch.ones_like(total), atol=1e-6) for total in sums):
+        reject(
+            _("`{label}` ends in a softmax; the scores before it (logits) are expected.").format(
+                label=label
+            ),
+            _("The cross-entropy of torch applies the softmax itself."),
+        )
 
 
 def _require_gradients(candidate: nn.Module, x: Tensor, label: str) -> None:
