@@ -1,6 +1,6 @@
 """The degradation experiment: spec → run → record → store → verdict."""
 
-from course_utils.degradation.families import FAMILIES
+from course_utils.degradation.families import FAMILIES, composed
 from course_utils.degradation.judging import Change, Verdict, paired_interval, verdict
 from course_utils.degradation.published import PublishedResult, published
 from course_utils.degradation.record import Record
@@ -19,6 +19,7 @@ __all__ = [
     "SweepError",
     "Verdict",
     "build",
+    "composed",
     "grid",
     "local_executor",
     "paired_interval",

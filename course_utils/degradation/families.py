@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +12,17 @@ from torch import nn
 
 from course_utils.i18n import _
 from course_utils.models.cifar import blocks_per_stage, cifar_net
+from course_utils.models.composing import (
+    StageSpec,
+    as_options,
+    channel_trace,
+    compose,
+    design_depth,
+    from_options,
+)
 from course_utils.models.densenet import densenet, layers_per_block
 
-__all__ = ["FAMILIES", "Builder", "Family", "family"]
+__all__ = ["FAMILIES", "Builder", "Family", "composed", "family"]
 
 Builder = Callable[..., nn.Module]
 """Called as ``builder(depth, in_channels=…, num_classes=…, **family_options)``."""
@@ -40,12 +48,36 @@ def _dense(depth: int, **options: Any) -> nn.Module:
     return densenet(depth, **{"growth_rate": 12, **options})
 
 
+def _composed(depth: int, *, design: Iterable[str], **options: Any) -> nn.Module:
+    return compose(from_options(design), **options)
+
+
 def _depth_in_stages(depth: int, /, **_others: Any) -> None:
     blocks_per_stage(depth)
 
 
 def _depth_in_dense_blocks(depth: int, /, bottleneck: bool = True, **_others: Any) -> None:
     layers_per_block(depth, bottleneck)
+
+
+def _depth_of_design(depth: int, /, design: Iterable[str] = (), **others: Any) -> None:
+    if others or not design or isinstance(design, str):
+        raise ValueError(
+            _(
+                'The family "composed" has one option, the lines of a design: write '
+                "Spec(seed=0, **composed([conv(16), gap_head()]))."
+            )
+        )
+    lines = from_options(design)
+    channel_trace(lines, in_channels=1)  # refuses now what could not be built then
+    needed = design_depth(lines)
+    if depth != needed:
+        raise ValueError(
+            _(
+                "The design has {needed} layers with weights on its longest path, and the depth "
+                "asked for is {depth}: give the depth of the design."
+            ).format(needed=needed, depth=depth)
+        )
 
 
 def _any_depth(depth: int, /, **_options: Any) -> None:
@@ -56,6 +88,7 @@ FAMILIES: dict[str, Family] = {
     "plain": Family(_plain, _depth_in_stages),
     "residual": Family(_residual, _depth_in_stages),
     "dense": Family(_dense, _depth_in_dense_blocks),
+    "composed": Family(_composed, _depth_of_design),
 }
 
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -93,3 +126,19 @@ def family(name: str) -> Family:
             ).format(name=name, kind=type(error).__name__, error=error, module=module_name)
         ) from error
     return Family(function, _any_depth)
+
+
+def composed(design: Iterable[StageSpec]) -> dict[str, Any]:
+    """The fields of a :class:`~course_utils.degradation.Spec` that train the net of a design.
+
+    >>> from course_utils.degradation import Spec
+    >>> from course_utils.models import conv, gap_head
+    >>> str(Spec(seed=0, **composed([conv(16), gap_head()])))
+    'composed-2, seed 0'
+    """
+    lines = as_options(design)
+    return {
+        "family": "composed",
+        "depth": design_depth(from_options(lines)),
+        "family_options": {"design": lines},
+    }

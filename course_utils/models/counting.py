@@ -10,7 +10,17 @@ from torch import Tensor, nn
 
 from course_utils.i18n import _
 
-__all__ = ["count_macs", "count_parameters", "evaluating"]
+__all__ = [
+    "COUNTED_LAYERS",
+    "checked_shape",
+    "count_macs",
+    "count_parameters",
+    "evaluating",
+    "layer_macs",
+]
+
+COUNTED_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+"""The layers whose multiply-adds are counted."""
 
 
 def count_parameters(model: nn.Module, *, trainable_only: bool = False) -> int:
@@ -39,6 +49,32 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    """The shape of an image, ``(channels, height, width)``.
+
+    Raises:
+        ValueError: it is not three whole numbers from 1 on.
+    """
+    sides = tuple(shape) if isinstance(shape, Sequence) else ()
+    if len(sides) != 3 or any(not isinstance(side, int) or side < 1 for side in sides):
+        raise ValueError(
+            _("The shape of an image is (channels, height, width), not {shape!r}.").format(
+                shape=shape
+            )
+        )
+    return sides
+
+
+def layer_macs(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:
+    """Multiply-adds of one call of one of the ``COUNTED_LAYERS``."""
+    if isinstance(layer, nn.Linear):
+        return output.numel() * layer.in_features
+    assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    kernel = layer.weight[0].numel()  # channels of a group × k × k
+    # A convolution has a whole kernel for each pixel out, a transposed one for each pixel in.
+    return kernel * (output if isinstance(layer, nn.Conv2d) else inputs[0]).numel()
+
+
 def count_macs(model: nn.Module, shape: Sequence[int]) -> int:
     """Multiply-adds of the convolutions and linear layers for one image of ``(C, H, W)``.
 
@@ -56,26 +92,14 @@ def count_macs(model: nn.Module, shape: Sequence[int]) -> int:
     >>> count_macs(nn.Conv2d(3, 16, 3, padding=1), (3, 32, 32)) == 32 * 32 * 16 * 3 * 9
     True
     """
-    sides = tuple(shape) if isinstance(shape, Sequence) else ()
-    if len(sides) != 3 or any(not isinstance(side, int) or side < 1 for side in sides):
-        raise ValueError(
-            _("The shape of an image is (channels, height, width), not {shape!r}.").format(
-                shape=shape
-            )
-        )
+    sides = checked_shape(shape)
     total = 0
 
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
-        if isinstance(module, nn.Linear):
-            total += output.numel() * module.in_features
-        elif isinstance(module, nn.ConvTranspose2d):
-            total += inputs[0].numel() * module.weight[0].numel()
-        elif isinstance(module, nn.Conv2d):
-            total += output.numel() * module.weight[0].numel()  # out pixels × (C/groups · k · k)
+        total += layer_macs(module, inputs, output)
 
-    counted = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-    hooks = [m.register_forward_hook(add) for m in model.modules() if isinstance(m, counted)]
+    hooks = [m.register_forward_hook(add) for m in model.modules() if isinstance(m, COUNTED_LAYERS)]
     reference = next(model.parameters(), torch.zeros(()))
     try:
         with evaluating(model):

@@ -13,7 +13,15 @@ from course_utils.datasets.options import flag, whole_number
 from course_utils.i18n import _
 from course_utils.models.blocks import draw_seed, initialise
 
-__all__ = ["DenseBlock", "DenseLayer", "DenseNet", "Transition", "densenet", "layers_per_block"]
+__all__ = [
+    "DenseBlock",
+    "DenseLayer",
+    "DenseNet",
+    "Transition",
+    "checked_compression",
+    "densenet",
+    "layers_per_block",
+]
 
 BLOCKS = 3
 BOTTLENECK = 4
@@ -250,7 +258,7 @@ class DenseNet(nn.Module):
         in_channels = whole_number("in_channels", in_channels, at_least=1)
         num_classes = whole_number("num_classes", num_classes, at_least=1)
         memory_efficient = flag("memory_efficient", memory_efficient)
-        compression = _checked_compression(compression)
+        compression = checked_compression(compression)
         seed = draw_seed()
         self.depth = depth
         with torch.random.fork_rng(devices=[]):  # torch's first weights, replaced below
@@ -280,7 +288,7 @@ class DenseNet(nn.Module):
         return self.linear(x)  # (B, num_classes)
 
 
-def _checked_compression(compression: float) -> float:
+def checked_compression(compression: float) -> float:
     """``compression`` if it is a number above 0 and up to 1."""
     number = isinstance(compression, int | float) and not isinstance(compression, bool)
     if not number or not 0 < compression <= 1:
