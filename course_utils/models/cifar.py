@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from course_utils.datasets.options import whole_number
 from course_utils.i18n import _
 from course_utils.models.blocks import (
     ConvBNReLU,
@@ -23,14 +24,12 @@ def blocks_per_stage(depth: int) -> int:
 
     Raises:
         ValueError: ``depth`` is not of that form.
+        TypeError: ``depth`` is not a whole number.
 
     >>> blocks_per_stage(56)
     9
     """
-    if isinstance(depth, bool) or not isinstance(depth, int):
-        raise TypeError(
-            _("A depth is a whole number such as 20, not {depth!r}.").format(depth=depth)
-        )
+    depth = whole_number("depth", depth, at_least=1)
     if depth < 8 or (depth - 2) % 6:
         lower = max(8, 6 * ((depth - 2) // 6) + 2)
         raise ValueError(
@@ -55,18 +54,9 @@ class CifarNet(nn.Module):
     ) -> None:
         super().__init__()
         n = blocks_per_stage(depth)
-        for name, size in (
-            ("width", width),
-            ("in_channels", in_channels),
-            ("num_classes", num_classes),
-        ):
-            whole = isinstance(size, int) and not isinstance(size, bool)
-            if not whole or size < 1:
-                raise (ValueError if whole else TypeError)(
-                    _("{name} is a whole number from 1 on, not {value!r}.").format(
-                        name=name, value=size
-                    )
-                )
+        width = whole_number("width", width, at_least=1)
+        in_channels = whole_number("in_channels", in_channels, at_least=1)
+        num_classes = whole_number("num_classes", num_classes, at_least=1)
         seed = draw_seed()
         self.depth = depth
         with torch.random.fork_rng(devices=[]):  # torch's first weights, replaced below
