@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from course_utils.degradation.record import Record
@@ -16,6 +18,8 @@ __all__ = ["Store"]
 
 class Store:
     """A directory with one ``<hash of the spec>.json`` a record and no other ``.json``.
+
+    A run that was tried and gave no record has a ``<hash>.failed`` instead: a text that says why.
 
     Args:
         path: the directory; made if it is not there.
@@ -65,7 +69,10 @@ class Store:
         number = 1
         while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
             number += 1
-        path.rename(aside)
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return  # another sweep has just done so
         warnings.warn(
             _(
                 "{path} was damaged. {reason} It is kept as {aside}, and its run is done again."
@@ -79,7 +86,30 @@ class Store:
         Raises:
             OSError: the disk is full or the directory is gone; the place is left as it was.
         """
-        path, text = self.path_of(record.spec), record.to_json()
+        self._put(record.spec, ".json", record.to_json())
+        self._failure_of(record.spec).unlink(missing_ok=True)
+
+    def write_failure(self, spec: Spec, reasons: Sequence[str]) -> None:
+        """Note that ``spec`` was tried and why it gave no record, once a try.
+
+        Raises:
+            OSError: the disk is full or the directory is gone.
+        """
+        tries = "".join(f"- {reason}\n" for reason in reasons)
+        self._put(spec, ".failed", f"{spec}\n\n{tries}\n{json.dumps(spec.to_dict(), indent=1)}\n")
+
+    def read_failure(self, spec: Spec) -> str | None:
+        """What :meth:`write_failure` noted, or None: no failure, or a record since then."""
+        try:
+            return self._failure_of(spec).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def _failure_of(self, spec: Spec) -> Path:
+        return self.path / f"{spec.hash}.failed"
+
+    def _put(self, spec: Spec, ending: str, text: str) -> None:
+        path = self.path / f"{spec.hash}{ending}"
         temporary = None
         try:
             with tempfile.NamedTemporaryFile(
@@ -95,7 +125,7 @@ class Store:
                 temporary.unlink(missing_ok=True)
             raise type(error)(
                 _("The record of {spec} could not be written to {path} ({reason}).").format(
-                    spec=record.spec, path=self.path, reason=error.strerror
+                    spec=spec, path=self.path, reason=error.strerror
                 )
             ) from error
 
