@@ -7,6 +7,7 @@ import pytest
 from course_utils.degradation import published
 
 HE = "He et al. 2015 (arXiv 1512.03385)"
+HUANG = "Huang et al. 2016 (arXiv 1608.06993)"
 
 
 def test_every_figure_has_its_data_net_measure_protocol_and_source() -> None:
@@ -18,7 +19,7 @@ def test_every_figure_has_its_data_net_measure_protocol_and_source() -> None:
             assert text and text == text.strip(), (row, name)
         assert "(" in row.measure  # its unit
         assert row.value > 0
-        assert row.family in ("plain", "residual", "other")
+        assert row.family in ("plain", "residual", "dense", "other")
 
 
 def test_no_figure_is_there_twice() -> None:
@@ -28,7 +29,7 @@ def test_no_figure_is_there_twice() -> None:
 
 def test_a_net_of_a_family_says_its_depth_in_its_name() -> None:
     for row in published():
-        if row.family in ("plain", "residual"):
+        if row.family in ("plain", "residual", "dense"):
             assert row.depth is not None and f"-{row.depth}" in row.net
 
 
@@ -53,6 +54,10 @@ def test_a_net_of_a_family_says_its_depth_in_its_name() -> None:
         ("ImageNet", "top-1 error (%)", "ResNet-152", HE, 21.43, None),
         ("ImageNet", "multiply-adds (G)", "VGG-19", HE, 19.6, None),
         ("ImageNet", "multiply-adds (G)", "ResNet-152", HE, 11.3, None),
+        ("C10", "test error (%)", "DenseNet-40 k=12", HUANG, 7.00, None),
+        ("C10+", "test error (%)", "DenseNet-BC-100 k=12", HUANG, 4.51, None),
+        ("C100", "test error (%)", "DenseNet-BC-250 k=24", HUANG, 19.64, None),
+        ("C100+", "test error (%)", "DenseNet-BC-190 k=40", HUANG, 17.18, None),
     ],
 )
 def test_a_figure_is_the_one_that_was_printed(
@@ -67,7 +72,8 @@ def test_figures_are_chosen_by_data_and_by_measure() -> None:
     assert {row.measure for row in published(measure="training error (%)")} == {
         "training error (%)"
     }
-    assert set(published("CIFAR-10")) | set(published("ImageNet")) == set(published())
+    names = ("CIFAR-10", "ImageNet", "C10", "C10+", "C100", "C100+")
+    assert {row for name in names for row in published(name)} == set(published())
 
 
 def test_the_replications_say_what_is_wrong_with_them() -> None:

@@ -17,7 +17,8 @@ class PublishedResult:
     """One number that somebody printed.
 
     Attributes:
-        data: name of the data set.
+        data: name of the data set; C10, C10+, C100 and C100+ are CIFAR-10 and CIFAR-100 without and
+            with crops and flips, as the DenseNet paper calls them.
         net, family, depth: what was trained; ``depth`` is None where it is not a number of layers
             comparable with ours.
         measure: what the number is, with its unit.
