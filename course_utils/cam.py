@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from course_utils.head import Head, run_to_head
 from course_utils.i18n import _
+from course_utils.models.counting import kept_random_state
 
 __all__ = ["CAM", "class_activation_maps"]
 
@@ -321,7 +322,7 @@ def class_activation_maps(model: nn.Module, images: Tensor, *, bias: bool = True
     # compiled code cannot be followed layer by layer.
     model = getattr(model, "_orig_mod", model)
     with torch.no_grad():
-        with _evaluation_mode(model.modules()), _kept_random_state(images.device):
+        with _evaluation_mode(model.modules()), kept_random_state(images.device):
             try:
                 output, head = run_to_head(model, images)
             except RuntimeError as failure:
@@ -414,18 +415,6 @@ def _evaluation_mode(modules: Iterable[nn.Module]) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-@contextmanager
-def _kept_random_state(device: torch.device) -> Iterator[None]:
-    """Leave torch's generators as they were, even if the model draws random numbers."""
-    mps_state = torch.mps.get_rng_state() if device.type == "mps" else None
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        try:
-            yield
-        finally:
-            if mps_state is not None:
-                torch.mps.set_rng_state(mps_state)
 
 
 # ----------------------------------------------------------------------------- maps and their check

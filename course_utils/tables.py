@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from statistics import median
+from typing import TYPE_CHECKING
 
-from course_utils.degradation import Record
 from course_utils.i18n import _, number, percent
+
+if TYPE_CHECKING:  # the models have tables too, and records need the models
+    from course_utils.degradation import Record
 
 __all__ = ["Table", "results"]
 

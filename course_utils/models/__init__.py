@@ -42,10 +42,13 @@ from course_utils.models.densenet import (
 )
 from course_utils.models.digit_classifier import digit_classifier
 from course_utils.models.gap import GapNet, gap_net
+from course_utils.models.inspection import Budget, Row, Summary, activation_memory, summary
 from course_utils.models.nin import mlpconv, nin
+from course_utils.models.receptive_field import receptive_field, receptive_fields
 
 __all__ = [
     "BottleneckBlock",
+    "Budget",
     "CifarNet",
     "Composed",
     "ConvBNReLU",
@@ -55,8 +58,11 @@ __all__ = [
     "GapNet",
     "PadShortcut",
     "ResidualBlock",
+    "Row",
     "StageSpec",
+    "Summary",
     "Transition",
+    "activation_memory",
     "as_options",
     "bottleneck",
     "channel_trace",
@@ -82,7 +88,10 @@ __all__ = [
     "plain",
     "projection",
     "projection_block",
+    "receptive_field",
+    "receptive_fields",
     "sliding_window",
     "stage",
+    "summary",
     "transition",
 ]

@@ -16,6 +16,7 @@ __all__ = [
     "count_macs",
     "count_parameters",
     "evaluating",
+    "kept_random_state",
     "layer_macs",
 ]
 
@@ -47,6 +48,18 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+@contextmanager
+def kept_random_state(device: torch.device) -> Iterator[None]:
+    """Leave torch's generators as they were, even if the model draws random numbers."""
+    mps_state = torch.mps.get_rng_state() if device.type == "mps" else None
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            if mps_state is not None:
+                torch.mps.set_rng_state(mps_state)
 
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:

@@ -1,0 +1,451 @@
+"""What a net is made of and what each stage costs, found by running it before anything trains."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from course_utils.datasets.options import whole_number
+from course_utils.i18n import _, number, percent
+from course_utils.models.composing import Composed
+from course_utils.models.counting import (
+    COUNTED_LAYERS,
+    checked_shape,
+    evaluating,
+    kept_random_state,
+    layer_macs,
+)
+from course_utils.models.receptive_field import Field, receptive_fields
+from course_utils.tables import Table
+
+__all__ = ["Budget", "Row", "Summary", "activation_memory", "summary"]
+
+EXPANDED = ("stages", "features")
+"""Children whose own children are the stages of a net."""
+ELSEWHERE = ""
+"""The name of what belongs to no stage."""
+
+
+# --- the stages of a net ---------------------------------------------------------------------
+
+
+def _stages(model: nn.Module) -> dict[str, nn.Module]:
+    """The parts that a net is summed up by, by name: its children, or itself without any."""
+    stages: dict[str, nn.Module] = {}
+    for name, child in model.named_children():
+        is_container = isinstance(child, nn.ModuleList | nn.ModuleDict) or (
+            isinstance(child, nn.Sequential) and name in EXPANDED
+        )
+        if is_container:
+            stages |= {f"{name}.{inner}": part for inner, part in child.named_children()}
+        elif not isinstance(child, nn.Identity):
+            stages[name] = child
+    return stages or {type(model).__name__: model}
+
+
+def _owners(stages: Mapping[str, nn.Module]) -> dict[nn.Module, str]:
+    """The stage that each module belongs to: the first, if it is shared."""
+    owners: dict[nn.Module, str] = {}
+    for name, stage in stages.items():
+        for module in stage.modules():
+            owners.setdefault(module, name)
+    return owners
+
+
+def _parameters(model: nn.Module, stages: Mapping[str, nn.Module]) -> Counter[str]:
+    """Number of parameters by stage, each counted in the first stage that has it."""
+    counted: set[nn.Parameter] = set()
+    numbers: Counter[str] = Counter()
+    for name, stage in (*stages.items(), (ELSEWHERE, model)):
+        own = set(stage.parameters()) - counted
+        numbers[name] += sum(parameter.numel() for parameter in own)
+        counted |= own
+    return numbers
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """A copy to run; of a compiled net, the net itself."""
+    return copy.deepcopy(getattr(model, "_orig_mod", model))
+
+
+def _image(model: nn.Module, shape: Sequence[int], batch_size: int = 1) -> Tensor:
+    """A batch of black images where the parameters are, in their type."""
+    reference = next(model.parameters(), torch.zeros(()))
+    return torch.zeros(batch_size, *shape, device=reference.device, dtype=reference.dtype)
+
+
+@contextmanager
+def _hooked(hooks: Sequence[Any]) -> Iterator[None]:
+    """The hooks, within; then none of them."""
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _forward(
+    model: nn.Module, shape: Sequence[int]
+) -> tuple[dict[str, tuple[int, ...]], Counter[str]]:
+    """Shape of the output of each stage, for one image, and multiply-adds by stage."""
+    model = _copied(model)
+    stages = _stages(model)
+    owners = _owners(stages)
+    shapes: dict[str, tuple[int, ...]] = {}
+    macs: Counter[str] = Counter()
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        macs[owners.get(module, ELSEWHERE)] += layer_macs(module, inputs, output)
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                shapes[name] = tuple(output.shape[1:])
+
+        return hook
+
+    layers = [module for module in model.modules() if isinstance(module, COUNTED_LAYERS)]
+    hooks = [layer.register_forward_hook(add) for layer in layers]
+    hooks += [stage.register_forward_hook(keep(name)) for name, stage in stages.items()]
+    with _hooked(hooks), evaluating(model):
+        image = _image(model, shape)
+        with kept_random_state(image.device):
+            model(image)
+    return shapes, macs
+
+
+# --- memory ----------------------------------------------------------------------------------
+
+
+def _kept_bytes(model: nn.Module, shape: Sequence[int], batch_size: int) -> Counter[str]:
+    """Bytes kept for the backward pass, by the stage that first keeps them."""
+    model = _copied(model).train()
+    owners = _owners(_stages(model))
+    state = [*model.parameters(), *model.buffers()]
+    known = {tensor.untyped_storage()._cdata for tensor in state}
+    kept: Counter[str] = Counter()
+    alive: list[Tensor] = []  # an address freed could be given to another storage
+    calls: list[nn.Module] = []
+    latest = ELSEWHERE  # what follows a stage, outside of any, counts with it
+
+    def enter(module: nn.Module, _inputs: Any) -> None:
+        calls.append(module)
+
+    def leave(_module: nn.Module, _inputs: Any, _output: Any) -> None:
+        nonlocal latest
+        latest = owners.get(calls.pop(), latest)
+
+    def pack(tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in known:
+            known.add(storage._cdata)
+            alive.append(tensor.detach())
+            kept[owners.get(calls[-1], latest)] += storage.nbytes()
+
+    hooks = [module.register_forward_pre_hook(enter) for module in model.modules()]
+    hooks += [module.register_forward_hook(leave) for module in model.modules()]
+    images = _image(model, shape, batch_size)
+    saving = torch.autograd.graph.saved_tensors_hooks(pack, lambda packed: packed)
+    with _hooked(hooks), kept_random_state(images.device), torch.enable_grad(), saving:
+        try:
+            model(images)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ValueError(
+                _(
+                    "Batch normalisation has one value a channel here and cannot train on it: "
+                    "ask for a batch_size of 2 or more, or for larger images."
+                )
+            ) from error
+    return kept
+
+
+def activation_memory(model: nn.Module, shape: Sequence[int], batch_size: int = 1) -> int:
+    """Bytes that one forward pass in training keeps for the backward pass.
+
+    The net is run, and every tensor that autograd saves is counted once, however many layers save
+    it: a convolution keeps its input, a ReLU its output, batch normalisation its input and the
+    statistics of the batch. Parameters and buffers are left out, and so are what comes on top of
+    it in a training step: gradients, the optimiser's state, work space of the layers, maps that
+    are freed at once, and what the allocator holds in reserve.
+
+    Args:
+        model: any module; it is left as it was. Frozen parameters keep less.
+        shape: ``(C, H, W)`` of an image.
+        batch_size: number of images.
+
+    Raises:
+        ValueError: ``shape`` is not that of an image, ``batch_size`` is below 1, or batch
+            normalisation cannot train on a single value.
+        TypeError: ``batch_size`` is not a whole number.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU())
+    >>> activation_memory(net, (3, 4, 4)) == 4 * (3 + 8) * 4 * 4  # bytes a float, input and output
+    True
+    """
+    batch_size = whole_number("batch_size", batch_size, at_least=1)
+    return _kept_bytes(model, checked_shape(shape), batch_size).total()
+
+
+# --- the summary -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a net may cost; a limit left out is none.
+
+    Attributes:
+        parameters: at most so many.
+        macs: multiply-adds for one image, at most so many.
+
+    Raises:
+        ValueError, TypeError: a limit that is not a whole number from 1 on, or no limit.
+
+    >>> Budget(parameters=60_000, macs=6_000_000).parameters
+    60000
+    """
+
+    parameters: int | None = None
+    macs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.parameters is None and self.macs is None:
+            raise ValueError(_("A budget limits parameters=…, macs=…, or both: give a number."))
+        for name in ("parameters", "macs"):
+            if getattr(self, name) is not None:
+                limit = whole_number(name, getattr(self, name), at_least=1)
+                object.__setattr__(self, name, limit)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stage of a net.
+
+    Attributes:
+        name: that of the module, ``"stages.0"``; empty for what belongs to no stage.
+        layers: what it is made of, in a few words.
+        output: shape of what it answers for one image; None if that is not one tensor.
+        parameters, macs: its share of the net's.
+        receptive_field: height and width of what one output pixel depends on, in pixels of the
+            image; ``math.inf`` where that is the whole image.
+        activations: bytes that it keeps for the gradient of one image; None where the net cannot
+            train on one image.
+    """
+
+    name: str
+    layers: str
+    output: tuple[int, ...] | None
+    parameters: int
+    macs: int
+    receptive_field: Field
+    activations: int | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The stages of a net, what each costs, and what breaks the budget. See :func:`summary`.
+
+    Attributes:
+        rows: one a stage, in the order of the net.
+        budget: the limits asked for.
+        parameters, macs, activations: the totals.
+    """
+
+    rows: tuple[Row, ...]
+    budget: Budget | None = None
+
+    @property
+    def parameters(self) -> int:
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        return sum(row.macs for row in self.rows)
+
+    @property
+    def activations(self) -> int | None:
+        kept = [row.activations for row in self.rows if row.activations is not None]
+        return sum(kept) if kept else None
+
+    @property
+    def excess(self) -> dict[str, int]:
+        """By how much each limit is exceeded, those that are: ``{"parameters": 1234}``."""
+        limits = {} if self.budget is None else vars(self.budget)
+        over = {name: getattr(self, name) - limit for name, limit in limits.items() if limit}
+        return {name: number for name, number in over.items() if number > 0}
+
+    @property
+    def fits(self) -> bool:
+        """Whether no limit is exceeded."""
+        return not self.excess
+
+    @property
+    def verdict(self) -> str:
+        """What breaks the budget, by how much, and where most of it goes; empty without budget."""
+        if self.budget is None:
+            return ""
+        if self.fits:
+            limits = {name: limit for name, limit in vars(self.budget).items() if limit}
+            shares = [
+                _("{share} of the {limit} {what}").format(
+                    share=percent(getattr(self, name) / limit),
+                    limit=number(limit, 15),
+                    what=_cost_name(name),
+                )
+                for name, limit in limits.items()
+            ]
+            return _("Within the budget: {shares}.").format(shares=", ".join(shares))
+        return " ".join(self._excess_sentence(name) for name in self.excess)
+
+    def _excess_sentence(self, name: str) -> str:
+        total, limit = getattr(self, name), getattr(self.budget, name)
+        row = max(self.rows, key=lambda row: getattr(row, name))
+        return _(
+            "Over the budget: {total} {what} are {excess} ({share}) more than {limit}; the largest "
+            "share, {part}, is that of {stage}."
+        ).format(
+            total=number(total, 15),
+            what=_cost_name(name),
+            excess=number(total - limit, 15),
+            share=percent((total - limit) / limit),
+            limit=number(limit, 15),
+            part=percent(getattr(row, name) / total),
+            stage=" ".join(filter(None, (row.name or _("elsewhere"), f"({row.layers})"))),
+        )
+
+    @property
+    def table(self) -> Table:
+        """One line a stage, and the totals."""
+        lines = [
+            [
+                row.name or _("elsewhere"),
+                row.layers,
+                "×".join(map(str, row.output)) if row.output else "–",
+                number(row.parameters, 15),
+                number(row.macs, 15),
+                _field(row.receptive_field),
+                _kilobytes(row.activations),
+            ]
+            for row in self.rows
+        ]
+        totals = [number(self.parameters, 15), number(self.macs, 15)]
+        lines.append([_("total"), "", "", *totals, "", _kilobytes(self.activations)])
+        headers = [
+            _("stage"),
+            _("layers"),
+            _("output"),
+            _("parameters"),
+            _("multiply-adds"),
+            _("receptive field (px)"),
+            _("kept for the gradient (kB an image)"),
+        ]
+        return Table(headers, lines)
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, (str(self.table), self.verdict)))
+
+    def _repr_html_(self) -> str:
+        paragraph = f"<p>{escape(self.verdict)}</p>" if self.verdict else ""
+        return self.table._repr_html_() + paragraph
+
+
+def _cost_name(name: str) -> str:
+    return {"parameters": _("parameters"), "macs": _("multiply-adds")}[name]
+
+
+def _field(field: Field) -> str:
+    """A receptive field in pixels: one number when it is square."""
+    sides = [_("whole image") if math.isinf(side) else str(side) for side in field]
+    return sides[0] if sides[0] == sides[1] else "×".join(sides)
+
+
+def _kilobytes(count: int | None) -> str:
+    return "–" if count is None else number(round(count / 1000, 1), 15)
+
+
+def _layers(stage: nn.Module) -> str:
+    """What a stage is made of, in a few words."""
+    kinds = [type(child).__name__ for child in stage.children()]
+    if type(stage) is not nn.Sequential or not kinds:
+        return type(stage).__name__
+    if len(set(kinds)) == 1:
+        return f"{len(kinds)} × {kinds[0]}"
+    return ", ".join(kinds)
+
+
+def summary(model: nn.Module, shape: Sequence[int], budget: Budget | None = None) -> Summary:
+    """The stages of a net with shapes, costs and receptive fields; nothing trains.
+
+    The stages are the children of the net, and those of its child ``stages`` or ``features`` in
+    their place. All numbers come from running copies of the net; the net is left as it was.
+
+    Args:
+        model: any net that takes images; those of the course, torchvision's, the reader's.
+        shape: ``(C, H, W)`` of an image.
+        budget: limits to judge it by.
+
+    Returns:
+        A :class:`Summary`, which a notebook shows as a table and ``print`` as text. The totals
+        equal :func:`count_parameters` and :func:`count_macs`.
+
+    Raises:
+        ValueError: ``shape`` is not that of an image.
+        TypeError: ``model`` is not a module, or ``budget`` not a :class:`Budget`.
+
+    >>> from course_utils.models import cifar_net
+    >>> report = summary(cifar_net(20), (3, 32, 32), Budget(parameters=250_000))
+    >>> report.parameters, report.excess, report.rows[1].receptive_field
+    (269722, {'parameters': 19722}, (15, 15))
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            _("The model is a {type}: expected a torch.nn.Module.").format(
+                type=type(model).__name__
+            )
+        )
+    if budget is not None and not isinstance(budget, Budget):
+        raise TypeError(
+            _(
+                "A budget is written as Budget(parameters=60_000, macs=6_000_000), not {value!r}."
+            ).format(value=budget)
+        )
+    shape = checked_shape(shape)
+    model = getattr(model, "_orig_mod", model)
+    stages = _stages(model)
+    shapes, macs = _forward(model, shape)
+    parameters = _parameters(model, stages)
+    names = {module: name for name, module in model.named_modules()}
+    fields = receptive_fields(model, shape, [names[stage] for stage in stages.values()])
+    try:
+        kept: Counter[str] | None = _kept_bytes(model, shape, 1)
+    except ValueError:
+        kept = None
+    design = [str(spec) for spec in model.design] if isinstance(model, Composed) else []
+    described = {f"stages.{position}": line for position, line in enumerate(design)}
+    rows = [
+        Row(
+            name=name,
+            layers=described.get(name) or _layers(stage),
+            output=shapes.get(name),
+            parameters=parameters[name],
+            macs=macs[name],
+            receptive_field=fields[names[stage]],
+            activations=None if kept is None else kept[name],
+        )
+        for name, stage in stages.items()
+    ]
+    left = [parameters[ELSEWHERE], macs[ELSEWHERE], 0 if kept is None else kept[ELSEWHERE]]
+    if any(left):
+        whole = (math.inf, math.inf)
+        rows.append(Row(ELSEWHERE, type(model).__name__, None, left[0], left[1], whole, left[2]))
+    return Summary(tuple(rows), budget)

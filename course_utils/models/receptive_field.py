@@ -1,0 +1,352 @@
+"""The receptive field of any net: which pixels an output depends on, found by running it.
+
+A copy of the net runs on ones, with every function that mixes pixels replaced by one that only
+remembers which it mixes: the weights are all ones, maxima are sums, normalisations and activations
+do nothing. The gradient of an output in the centre is then non-zero at the pixels that it depends
+on, whatever the net has learnt. One axis is measured at a time, on images that grow along it until
+the output reads nothing beyond their border.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from course_utils.models.counting import checked_shape
+
+__all__ = ["Field", "receptive_field", "receptive_fields"]
+
+Field = tuple[float, float]
+"""Height and width in pixels; ``math.inf`` where the whole image is seen, whatever its size."""
+
+LARGEST = 2**14
+"""Pixels to which images grow: a field that is not complete then counts as the whole image."""
+
+
+def receptive_field(model: nn.Module, shape: Sequence[int]) -> Field:
+    """Height and width of what one output pixel depends on, in pixels of the image.
+
+    Paths of several lengths count with the longest. Normalisations are taken with the statistics
+    that are stored, as in evaluation, so that they read no neighbour; what the net has learnt, and
+    weights that happen to be zero, play no part.
+
+    Args:
+        model: a net or a part of one, from images ``(B, C, H, W)``; it is left as it was.
+        shape: ``(C, H, W)`` of an image that it takes. The answer does not depend on H and W.
+
+    Returns:
+        ``(height, width)`` of the field of an output in the centre of the map, padding included.
+        Behind a global pooling or a linear layer an output sees the whole image, whatever its
+        size: then, ``math.inf``.
+
+    Raises:
+        ValueError: ``shape`` is not the shape of an image.
+
+    Source: for nets without branches, the closed form of Araujo, Norris and Sim 2019, "Computing
+    Receptive Fields of Convolutional Neural Networks", Distill, doi 10.23915/distill.00021.
+
+    >>> receptive_field(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3)), (3, 8, 8))
+    (5, 5)
+    >>> receptive_field(nn.AdaptiveAvgPool2d(1), (3, 8, 8))
+    (inf, inf)
+    """
+    return receptive_fields(model, shape, [""])[""]
+
+
+def receptive_fields(
+    model: nn.Module, shape: Sequence[int], names: Iterable[str]
+) -> dict[str, Field]:
+    """The receptive field of each of the modules called ``names``, at their last call."""
+    sides = checked_shape(shape)
+    traced = _blank_copy(model)
+    names = list(names)
+    heights, widths = (_along(axis, traced, sides, names) for axis in (2, 3))
+    return {name: (heights[name], widths[name]) for name in names}
+
+
+def _blank_copy(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode, on the CPU, with ones for parameters."""
+    blank = copy.deepcopy(getattr(model, "_orig_mod", model))  # of a compiled net, the net itself
+    tensors = [*blank.parameters(), *blank.buffers()]
+    if any(tensor.is_meta for tensor in tensors):
+        blank.to_empty(device="cpu")
+        for buffer in blank.buffers():
+            buffer.zero_()
+    blank.to("cpu", torch.float32).eval().requires_grad_(False)
+    for parameter in blank.parameters():
+        parameter.fill_(1)
+    return blank
+
+
+def _along(
+    axis: int, model: nn.Module, shape: tuple[int, int, int], names: Sequence[str]
+) -> dict[str, float]:
+    """The extent of each field along one axis, 2 for the height and 3 for the width."""
+    answers: dict[str, float] = {}
+    before: dict[str, int] = {}  # complete already, but perhaps of the whole image
+    size = [1, *shape]
+    while len(answers) < len(names) and size[axis] <= LARGEST:
+        try:
+            outputs, leaves = _run(axis, model, torch.ones(size), names)
+        except Exception:  # the net is the reader's: anything may go wrong in it
+            if size[axis] == shape[axis - 1]:
+                raise
+            break  # it takes images of one size alone, so that no more can be told
+        for name in names:
+            if name in answers:
+                continue
+            extent, is_complete, is_whole = _seen(axis, outputs.get(name), leaves)
+            if is_whole or (name in before and extent != before[name]):
+                answers[name] = math.inf
+            elif is_complete and (name in before or 2 * extent <= size[axis]):
+                answers[name] = extent
+            elif is_complete:
+                before[name] = extent
+        size[axis] *= 2
+    return {name: answers.get(name, before.get(name, math.inf)) for name in names}
+
+
+def _run(
+    axis: int, model: nn.Module, image: Tensor, names: Sequence[str]
+) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
+    """The outputs of the modules, and what they may depend on: image, border, everything."""
+    modules = dict(model.named_modules())
+    outputs: dict[str, Any] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        return lambda _module, _inputs, output: outputs.update({name: output})
+
+    hooks = [modules[name].register_forward_hook(keep(name)) for name in names]
+    image.requires_grad_()
+    links = _Links(axis)
+    try:
+        with torch.enable_grad(), links:
+            model(image.clone())  # the net may work in place
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return outputs, (image, links.border, links.everything)
+
+
+def _seen(axis: int, output: Any, leaves: tuple[Tensor, ...]) -> tuple[int, bool, bool]:
+    """Extent of what the centre of the map sees, whether that is all, whether it is everything."""
+    if not isinstance(output, Tensor) or output.dim() != 4:
+        return 0, False, True  # an output without a place reads the whole image
+    if not output.requires_grad:
+        return 0, True, False
+    centre = output.select(axis, output.shape[axis] // 2).sum()
+    seen, border, everything = torch.autograd.grad(
+        centre, leaves, retain_graph=True, materialize_grads=True
+    )
+    places = seen.abs().sum([dim for dim in range(4) if dim != axis]).nonzero()
+    extent = int(places.max() - places.min()) + 1 if len(places) else 0
+    return extent, not border.any(), bool(everything.any())
+
+
+# --- functions replaced by what they depend on -----------------------------------------------
+
+
+class _Link(torch.autograd.Function):
+    """Ones that depend on what they are given: a gradient of ones where there is one at all.
+
+    Without it, values and gradients would leave the range of floats within some dozen layers.
+    """
+
+    @staticmethod
+    def forward(_context: Any, x: Tensor) -> Tensor:
+        return torch.ones(x.shape)
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        return (gradients[0] != 0).to(gradients[0].dtype)
+
+
+def _link(x: Tensor) -> Tensor:
+    linked: Tensor = _Link.apply(x)
+    return linked
+
+
+def _functions(*names: str) -> set[Any]:
+    """Every torch function of these names, as a function, as a method and in place."""
+    return {
+        getattr(owner, name + ending)
+        for owner in (F, torch, Tensor)
+        for name in names
+        for ending in ("", "_")
+        if hasattr(owner, name + ending)
+    }
+
+
+_KEEPING = _functions(
+    "alpha_dropout", "batch_norm", "celu", "clamp", "clamp_max", "clamp_min", "clip", "dropout",
+    "dropout1d", "dropout2d", "dropout3d", "elu", "feature_alpha_dropout", "gelu", "group_norm",
+    "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "instance_norm", "layer_norm",
+    "leaky_relu", "local_response_norm", "logsigmoid", "mish", "neg", "normalize", "prelu",
+    "relu", "relu6", "rms_norm", "rrelu", "selu", "sigmoid", "silu", "softplus", "softshrink",
+    "softsign", "tanh", "tanhshrink", "threshold",
+)  # fmt: skip
+"""What answers each value from that value (normalisations, with the statistics that are stored)."""
+_DIFFERENCES = _functions("sub", "subtract", "__sub__", "__rsub__", "rsub") | {Tensor.__isub__}
+_SOFTMAX = _functions("softmax", "log_softmax")
+_REDUCTIONS = _functions("mean", "sum", "amax", "amin")
+_ADAPTIVE = {F.adaptive_avg_pool2d, torch._C._nn.adaptive_avg_pool2d, F.adaptive_max_pool2d}
+_TRANSPOSED = {F.conv_transpose2d}
+
+
+class _Links(TorchFunctionMode):
+    """Calls functions that mix pixels as sums along one axis, and others as they are."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.axis = axis
+        self.border = torch.zeros((), requires_grad=True)  # what stands beyond the image
+        self.everything = torch.zeros((), requires_grad=True)  # what is read by a global pooling
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in self._replaced:
+            return self._replaced[func](self, *args, **kwargs)
+        if func in _KEEPING:
+            return _kept(func, *args, **kwargs)
+        if func in _DIFFERENCES:  # a difference might cancel, a sum does not
+            in_place = func in (Tensor.sub_, Tensor.__isub__)
+            return args[0].add_(args[1]) if in_place else torch.add(args[1], args[0])
+        if func in _TRANSPOSED:
+            x, weight, _bias, *rest = args
+            return _link(func(x, torch.ones_like(weight), None, *rest, **kwargs))
+        if func in _REDUCTIONS:
+            return self._reduced(func, *args, **kwargs)
+        if func in _ADAPTIVE:
+            return _link(F.adaptive_avg_pool2d(*args[:2]) + self.everything)
+        if func in _SOFTMAX:
+            dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
+            return _link(args[0].sum(dim, keepdim=True).expand_as(args[0]))
+        return func(*args, **kwargs)
+
+    def _reduced(self, func: Callable[..., Any], x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        out = func(x, *args, **kwargs)
+        is_global = x.dim() == 4 and x.shape[self.axis] > 1 and out.shape[2:].numel() == 1
+        return _link(out + self.everything if is_global else out)
+
+    def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return _link(x.sum(-1, keepdim=True).expand(*x.shape[:-1], len(weight)))
+
+    def _conv(
+        self,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        out_channels, _channels, *kernel = weight.shape
+        dilation = _pair(dilation)
+        if padding == "valid":
+            padding = 0
+        if padding == "same":
+            both = [step * (side - 1) for side, step in zip(kernel, dilation, strict=True)]
+            around = [(total // 2, total - total // 2) for total in both]
+        else:
+            around = [(side, side) for side in _pair(padding)]
+        out = self._windows(x, kernel, _pair(stride), around, dilation, groups)
+        return _link(out.repeat_interleave(out_channels // groups, 1))
+
+    def _pool(
+        self,
+        x: Tensor,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        ceil_mode: bool = False,
+        return_indices: bool = False,
+    ) -> Tensor:
+        kernel, padded = _pair(kernel_size), _pair(padding)
+        steps = _pair(stride or kernel)
+        around = [(side, side) for side in padded]
+        if ceil_mode:
+            for n in range(2):
+                span = x.shape[2 + n] + 2 * padded[n] - (_pair(dilation)[n] * (kernel[n] - 1) + 1)
+                missing = -span % steps[n]
+                # A window may begin in the image or before it, not in what is added for it.
+                begins = span + missing
+                if begins < x.shape[2 + n] + padded[n]:
+                    around[n] = (padded[n], padded[n] + missing)
+        return _link(self._windows(x, kernel, steps, around, _pair(dilation), x.shape[1]))
+
+    def _average(
+        self, x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0,
+        ceil_mode: bool = False, *_others: Any, **_more: Any,
+    ) -> Tensor:  # fmt: skip
+        return self._pool(x, kernel_size, stride, padding, ceil_mode=ceil_mode)
+
+    def _windows(
+        self,
+        x: Tensor,
+        kernel: Sequence[int],
+        stride: Sequence[int],
+        around: Sequence[tuple[int, int]],
+        dilation: Sequence[int],
+        groups: int,
+    ) -> Tensor:
+        """Sums over windows along the axis, over all of the other and the group's channels."""
+        measured, other = self.axis - 2, 3 - self.axis
+        batch = x.shape[0]
+        signal = x.sum(5 - self.axis).reshape(batch, groups, -1, x.shape[self.axis]).sum(2)
+        before, after = (self.border.expand(batch, groups, n) for n in around[measured])
+        padded = torch.cat([before, signal, after], 2)  # (B, groups, n)
+        reach = [step * (side - 1) + 1 for side, step in zip(kernel, dilation, strict=True)]
+        windows = padded.unfold(2, reach[measured], stride[measured])
+        sums = windows[..., :: dilation[measured]].sum(-1)  # (B, groups, places)
+        across = x.shape[2 + other] + sum(around[other]) - reach[other]
+        places = max(across // stride[other] + 1, 1)
+        return sums.unsqueeze(5 - self.axis).expand(
+            *(-1 if dim != 5 - self.axis else places for dim in range(4))
+        )
+
+    def _pad(
+        self, x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
+    ) -> Tensor:
+        marks = torch.zeros(x.shape[2:])
+        for dim in range(min(2, len(pad) // 2)):  # the width first
+            sides = [0] * (2 * dim) + list(pad[2 * dim : 2 * dim + 2])
+            marks = F.pad(marks, sides, value=float(dim == 3 - self.axis))
+        return F.pad(x, list(pad)) + marks * self.border
+
+    _replaced: Mapping[Any, Callable[..., Tensor]] = {
+        F.linear: _linear,
+        F.conv2d: _conv,
+        F.max_pool2d: _pool,
+        torch.max_pool2d: _pool,
+        F.avg_pool2d: _average,
+        F.pad: _pad,
+    }
+
+
+def _kept(func: Any, x: Tensor, *_args: Any, inplace: bool = False, **_kwargs: Any) -> Tensor:
+    """The values as they are: in a new tensor, unless the function works in place."""
+    in_place = inplace or getattr(func, "__name__", "").endswith("_")
+    return x if in_place else x.clone()
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    """One number for height and width, or one for each."""
+    if isinstance(value, int):
+        return value, value
+    numbers = [int(number) for number in value]
+    return numbers[0], numbers[-1]
