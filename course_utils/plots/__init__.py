@@ -7,6 +7,12 @@ from course_utils.plots.convolution import (
     pixel_mixture,
     sheet_answers,
 )
+from course_utils.plots.densenet import (
+    bottleneck_weights,
+    error_by_cost,
+    gradient_profiles,
+    reuse_maps,
+)
 from course_utils.plots.experiments import (
     error_by_depth,
     learning_curves,
@@ -18,16 +24,20 @@ from course_utils.plots.measurements import function_classes, lines
 
 __all__ = [
     "DescribedFigure",
+    "bottleneck_weights",
     "denormalised",
+    "error_by_cost",
     "error_by_depth",
     "error_dots",
     "function_classes",
+    "gradient_profiles",
     "layer_costs",
     "learning_curves",
     "lines",
     "map_grid",
     "pixel_mixture",
     "published_beside",
+    "reuse_maps",
     "scene_grid",
     "score_ladder",
     "sheet_answers",

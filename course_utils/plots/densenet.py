@@ -1,0 +1,263 @@
+"""Figures of dense nets: what a bottleneck saves, gradients by layer, error by cost, map reuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from course_utils.degradation import Record
+from course_utils.i18n import _, number, percent
+from course_utils.plots.figure import INK, DescribedFigure, finish, style_of
+
+__all__ = ["bottleneck_weights", "error_by_cost", "gradient_profiles", "reuse_maps"]
+
+
+def bottleneck_weights(
+    channels: Sequence[int], direct: Sequence[float], narrowed: Sequence[float]
+) -> DescribedFigure:
+    """Weights of a dense layer with and without a bottleneck, and where the two lines cross.
+
+    Args:
+        channels: ``(n,)`` numbers of maps that the layer reads, rising.
+        direct: ``(n,)`` weights of its 3×3 convolution alone.
+        narrowed: ``(n,)`` weights of 1×1 and 3×3 convolution together.
+
+    Raises:
+        ValueError: lists of different lengths, or of less than two points.
+    """
+    if len({len(channels), len(direct), len(narrowed)}) != 1 or len(channels) < 2:
+        raise ValueError(
+            _("Give as many numbers of weights as of maps, for both layers, and two at least.")
+        )
+    figure = DescribedFigure("", (7.2, 4.0))
+    axes = figure.subplots()
+    for index, (values, label) in enumerate(
+        (
+            (direct, _("3×3 convolution alone")),
+            (narrowed, _("1×1 convolution (bottleneck), then 3×3")),
+        )
+    ):
+        style = style_of(index) | {"markevery": max(1, len(channels) // 8), "markersize": 5}
+        axes.plot(channels, values, label=label, **style)
+    said = _("The two lines do not cross.")
+    crossing = _crossing(channels, np.subtract(direct, narrowed))
+    if crossing is not None:
+        axes.axvline(crossing, color=INK, linewidth=1, linestyle=":")
+        axes.annotate(
+            _("{maps} maps").format(maps=number(crossing, 4)),
+            (crossing, axes.get_ylim()[1]),
+            xytext=(5, -12),
+            textcoords="offset points",
+            fontsize=10,
+        )
+        said = _(
+            "They cross at {maps} maps: the bottleneck costs weights below, and saves some above."
+        ).format(maps=number(crossing, 4))
+    finish(axes, _("maps that the layer reads"), _("weights"))
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    figure.description = _(
+        "Two rising lines, weights of a dense layer against the maps that it reads, with and "
+        "without a bottleneck; the second starts higher and rises more slowly. {said}"
+    ).format(said=said)
+    return figure
+
+
+def _crossing(where: Sequence[int], gap: npt.NDArray[np.float64]) -> float | None:
+    """Where ``gap`` goes from below zero to zero or above, between two points of ``where``."""
+    for left, right, low, high in zip(where, where[1:], gap, gap[1:], strict=False):
+        if low < 0 <= high:
+            return float(left + (right - left) * low / (low - high))
+    return None
+
+
+def gradient_profiles(
+    norms: Mapping[str, Mapping[str, Sequence[Sequence[float]]]],
+) -> DescribedFigure:
+    """Norm of the gradient of each convolution, from input to output: a panel a moment.
+
+    Lines are medians of the seeds, bands go from the lowest to the highest.
+
+    Args:
+        norms: for each moment, for each net, ``(seeds, convolutions)`` norms above zero.
+
+    Raises:
+        ValueError: nothing to draw, or seeds with different numbers of convolutions.
+    """
+    if not norms or not all(norms.values()):
+        raise ValueError(_("There is nothing to draw: no gradients were given."))
+    figure = DescribedFigure("", (4.6 * len(norms), 4.0))
+    panels = figure.subplots(1, len(norms), sharey=True, squeeze=False)[0]
+    said = []
+    for axes, (moment, nets) in zip(panels, norms.items(), strict=True):
+        for index, (name, runs) in enumerate(nets.items()):
+            if len({len(run) for run in runs}) != 1:
+                raise ValueError(
+                    _("Series {name!r} needs repetitions of one length, and at least one.").format(
+                        name=name
+                    )
+                )
+            table = np.asarray(runs, dtype=float)  # (seeds, convolutions)
+            where = np.arange(1, table.shape[1] + 1)
+            style = style_of(index) | {"markevery": 6, "markersize": 5}
+            axes.fill_between(
+                where, table.min(0), table.max(0), color=style["color"], alpha=0.15, linewidth=0
+            )
+            middle = np.median(table, 0)
+            axes.plot(where, middle, label=name, **style)
+            said.append(
+                _("{moment}, {name}: first {first}, last {last}, largest / smallest {span}").format(
+                    moment=moment,
+                    name=name,
+                    first=number(middle[0], 2),
+                    last=number(middle[-1], 2),
+                    span=number(float(middle.max() / middle.min()), 2),
+                )
+            )
+        axes.set_yscale("log")
+        finish(
+            axes,
+            _("convolution, from input to output"),
+            _("norm of the gradient") if axes is panels[0] else "",
+            moment,
+        )
+    panels[-1].legend(frameon=False, fontsize=9)
+    figure.description = _(
+        "Norm of the gradient of each convolution, logarithmic scale, a panel a moment of the "
+        "training, a line a net. {said}."
+    ).format(said="; ".join(said))
+    return figure
+
+
+def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> DescribedFigure:
+    """Final error against parameters, multiply-adds and seconds: a dot a run, a mark a net.
+
+    Args:
+        records: of one experiment; runs of one family and depth are one net.
+        measure: ``"train_error"`` or ``"test_error"``.
+
+    Raises:
+        ValueError: no records, or another measure.
+    """
+    if not records:
+        raise ValueError(_("There is nothing to draw: no records were given."))
+    names = {"train_error": _("training error (%)"), "test_error": _("test error (%)")}
+    if measure not in names:
+        raise ValueError(
+            _("No measure {measure!r}: choose one of {choices}.").format(
+                measure=measure, choices=", ".join(map(repr, names))
+            )
+        )
+    nets: dict[str, list[Record]] = {}
+    for record in records:
+        nets.setdefault(f"{record.spec.family}-{record.spec.depth}", []).append(record)
+    figure = DescribedFigure("", (10.0, 3.9))
+    panels = figure.subplots(1, 3, sharey=True)
+    costs: tuple[tuple[str, Callable[[Record], float]], ...] = (
+        (_("parameters (thousands)"), lambda run: run.parameters / 1e3),
+        (_("multiply-adds an image (millions)"), lambda run: run.macs / 1e6),
+        (_("training time (s)"), lambda run: run.seconds),
+    )
+    for axes, (label, cost) in zip(panels, costs, strict=True):
+        for index, (name, runs) in enumerate(nets.items()):
+            style = style_of(index)
+            x = [cost(run) for run in runs]
+            y = [100 * getattr(run, measure) for run in runs]
+            axes.plot(x, y, style["marker"], color=style["color"], alpha=0.45)
+            axes.plot(
+                median(x),
+                median(y),
+                style["marker"],
+                color=style["color"],
+                markersize=11,
+                markerfacecolor="none",
+                markeredgewidth=1.8,
+                label=name,
+            )
+        finish(axes, label, names[measure] if axes is panels[0] else "")
+        axes.set_xlim(left=0)
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, -0.05 * high), high)
+    panels[0].legend(frameon=False, fontsize=9)
+    said = "; ".join(
+        _("{name}: {error} (from {low} to {high}), {parameters} parameters, {macs}").format(
+            name=name,
+            error=percent(median(getattr(run, measure) for run in runs)),
+            low=percent(min(getattr(run, measure) for run in runs)),
+            high=percent(max(getattr(run, measure) for run in runs)),
+            parameters=number(runs[0].parameters, 12),
+            macs=_("{number} million multiply-adds").format(number=number(runs[0].macs / 1e6, 3)),
+        )
+        for name, runs in nets.items()
+    )
+    figure.description = _(
+        "{measure} against three costs, a panel each: parameters, multiply-adds, training time. "
+        "A small mark a run, a large one for the medians of a net. {said}."
+    ).format(measure=names[measure].capitalize(), said=said)
+    return figure
+
+
+def reuse_maps(
+    shares: Mapping[str, Sequence[Sequence[Sequence[float]]]], last: str
+) -> DescribedFigure:
+    """How strongly each layer's weights look at each of its sources: a row a moment.
+
+    Args:
+        shares: for each moment, for each block, ``(sources, readers)`` mean absolute weights over
+            the mean of their column; not a number where there is no connection. The last reader
+            of a block is the transition, or the classifier after the last block.
+        last: what the last reader of the last block is called.
+
+    Raises:
+        ValueError: nothing to draw, or moments with different numbers of blocks.
+    """
+    rows = list(shares.values())
+    if not rows or not len(rows[0]) or len({len(row) for row in rows}) != 1:
+        raise ValueError(_("Give one table of weights for each block, as many at each moment."))
+    blocks = len(rows[0])
+    figure = DescribedFigure("", (3.1 * blocks + 0.8, 2.9 * len(rows)))
+    panels = figure.subplots(len(rows), blocks, squeeze=False)
+    highest = max(float(np.nanmax(np.asarray(table))) for row in rows for table in row)
+    norm = TwoSlopeNorm(1.0, 0.0, max(highest, 1.01))
+    said = []
+    image = None
+    for row, (moment, tables) in zip(panels, shares.items(), strict=True):
+        spans = []
+        for place, (axes, table) in enumerate(zip(row, tables, strict=True)):
+            values = np.ma.masked_invalid(np.asarray(table, dtype=float))  # (sources, readers)
+            image = axes.imshow(values, cmap="PuOr_r", norm=norm, aspect="equal")
+            sources, readers = values.shape
+            end = last if place == blocks - 1 else _("T")
+            axes.set_xticks(range(readers), [*map(str, range(1, readers)), end], fontsize=8)
+            axes.set_yticks(range(sources), [_("in"), *map(str, range(1, sources))], fontsize=8)
+            axes.set_title(
+                _("{moment}, block {number}").format(moment=moment, number=place + 1), fontsize=10
+            )
+            axes.spines[:].set_visible(False)
+            if place == 0:
+                axes.set_ylabel(_("source: layer"))
+            if row is panels[-1]:
+                axes.set_xlabel(_("reader: layer"))
+            spans.append(
+                _("block {number} {low} to {high}").format(
+                    number=place + 1,
+                    low=number(float(values.min()), 2),
+                    high=number(float(values.max()), 2),
+                )
+            )
+        said.append(f"{moment}: {', '.join(spans)}")
+    assert image is not None  # there is one block at least
+    bar = figure.colorbar(image, ax=panels, shrink=0.7)
+    bar.set_label(_("mean |weight| / mean of its column"), fontsize=9)
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: number(value, 3)))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    figure.description = _(
+        "Tables of coloured squares, a row a moment, a column a block. Each square says how large "
+        "the weights are by which a layer reads a source, over the mean of the layer's sources: 1 "
+        "is neutral. Ranges: {said}."
+    ).format(said="; ".join(said))
+    return figure
