@@ -533,7 +533,9 @@ def _parsed(line: str) -> StageSpec:
             raise ValueError
         build = _KINDS[call.func.id]
         numbers = [ast.literal_eval(argument) for argument in call.args]
-        named = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+        named = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+        if len(named) < len(call.keywords):  # **more
+            raise ValueError
     except (SyntaxError, TypeError, KeyError, ValueError):
         raise ValueError(
             _(
@@ -554,7 +556,7 @@ class Composed(nn.Module):
         design: the lines, head included.
         depth: number of layers with weights on the longest path.
         stages: one module a line, in order.
-        norm: BN and ReLU after stages that end without them, else nothing.
+        norm: BN and ReLU where the stages end without them, else None.
         pool, linear: the head.
     """
 
@@ -571,7 +573,7 @@ class Composed(nn.Module):
         self.depth = design_depth(design)
         with torch.random.fork_rng(devices=[]):  # torch's first weights, replaced below
             self.stages = nn.Sequential()
-            self.norm: nn.Module = nn.Identity()
+            self.norm: nn.Sequential | None = None
             for spec, channels in zip(body, trace, strict=False):
                 self.stages.append(spec.build(channels))
             if body and not body[-1].rectified:
@@ -599,7 +601,8 @@ class Composed(nn.Module):
                     )
                 )
             x = module(x)  # (B, C, h, w)
-        x = self.norm(x)
+        if self.norm is not None:
+            x = self.norm(x)
         x = self.pool(x).flatten(1)  # (B, C)
         return self.linear(x)  # (B, num_classes)
 
