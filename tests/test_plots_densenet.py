@@ -97,6 +97,8 @@ def test_nets_of_one_family_and_two_depths_are_two_nets() -> None:
     figure = plots.error_by_cost([record(tiny(depth=8)), record(tiny(depth=20))], "test_error")
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["plain-8", "plain-20"]
+    markers = {line.get_marker() for line in figure.axes[0].lines}
+    assert len(markers) == 2
     assert figure.axes[0].get_ylabel() == "test error (%)"
 
 
@@ -135,3 +137,20 @@ def test_reuse_refuses_moments_that_do_not_match() -> None:
     for shares in ({}, {"start": []}, {"start": [FLAT], "after": [FLAT, FLAT]}):
         with pytest.raises(ValueError, match="one table of weights for each block"):
             plots.reuse_maps(shares, last="class")
+
+
+def test_a_table_of_ones_is_drawn_in_the_neutral_colour() -> None:
+    figure = plots.reuse_maps({"start": [[[1.0, 1.02], [NO, 0.98]]]}, last="class")
+    image = figure.axes[0].images[0]
+    assert image.norm(1.0) == 0.5
+    assert abs(float(image.norm(1.02)) - 0.5) < 0.02
+
+
+def test_cuts_show_the_loss_of_each_and_say_the_one_of_none() -> None:
+    figure = plots.cut_maps([[[1.0, 0.5], [NO, 0.1]]], 0.05, last="class")
+    (axes,) = [axes for axes in figure.axes if axes.images]
+    assert sorted(text.get_text() for text in axes.texts) == ["0.1", "0.5", "1"]
+    assert axes.images[0].norm(0.1) == 0 and axes.images[0].norm(1.0) == 1
+    assert "with nothing cut it is 0.05" in figure.description
+    with pytest.raises(ValueError, match="one table of weights for each block"):
+        plots.cut_maps([], 0.05, last="class")

@@ -9,6 +9,7 @@ from course_utils.plots.convolution import (
 )
 from course_utils.plots.densenet import (
     bottleneck_weights,
+    cut_maps,
     error_by_cost,
     gradient_profiles,
     reuse_maps,
@@ -25,6 +26,7 @@ from course_utils.plots.measurements import function_classes, lines
 __all__ = [
     "DescribedFigure",
     "bottleneck_weights",
+    "cut_maps",
     "denormalised",
     "error_by_cost",
     "error_by_depth",

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
+from typing import Any
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
-from matplotlib.colors import TwoSlopeNorm
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from course_utils.degradation import Record
 from course_utils.i18n import _, number, percent
-from course_utils.plots.figure import INK, DescribedFigure, finish, style_of
+from course_utils.plots.figure import FAMILIES, INK, DescribedFigure, finish, style_of
 
-__all__ = ["bottleneck_weights", "error_by_cost", "gradient_profiles", "reuse_maps"]
+__all__ = ["bottleneck_weights", "cut_maps", "error_by_cost", "gradient_profiles", "reuse_maps"]
 
 
 def bottleneck_weights(
@@ -113,9 +116,9 @@ def gradient_profiles(
                 _("{moment}, {name}: first {first}, last {last}, largest / smallest {span}").format(
                     moment=moment,
                     name=name,
-                    first=number(middle[0], 2),
-                    last=number(middle[-1], 2),
-                    span=number(float(middle.max() / middle.min()), 2),
+                    first=number(middle[0], 3),
+                    last=number(middle[-1], 3),
+                    span=number(float(middle.max() / middle.min()), 3),
                 )
             )
         axes.set_yscale("log")
@@ -152,9 +155,9 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
                 measure=measure, choices=", ".join(map(repr, names))
             )
         )
-    nets: dict[str, list[Record]] = {}
+    nets: dict[tuple[str, int], list[Record]] = {}
     for record in records:
-        nets.setdefault(f"{record.spec.family}-{record.spec.depth}", []).append(record)
+        nets.setdefault((record.spec.family, record.spec.depth), []).append(record)
     figure = DescribedFigure("", (10.0, 3.9))
     panels = figure.subplots(1, 3, sharey=True)
     costs: tuple[tuple[str, Callable[[Record], float]], ...] = (
@@ -163,8 +166,8 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
         (_("training time (s)"), lambda run: run.seconds),
     )
     for axes, (label, cost) in zip(panels, costs, strict=True):
-        for index, (name, runs) in enumerate(nets.items()):
-            style = style_of(index)
+        for (family, depth), runs in nets.items():
+            style = _net_style(family, sum(f == family and d > depth for f, d in nets))
             x = [cost(run) for run in runs]
             y = [100 * getattr(run, measure) for run in runs]
             axes.plot(x, y, style["marker"], color=style["color"], alpha=0.45)
@@ -176,7 +179,7 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
                 markersize=11,
                 markerfacecolor="none",
                 markeredgewidth=1.8,
-                label=name,
+                label=f"{family}-{depth}",
             )
         finish(axes, label, names[measure] if axes is panels[0] else "")
         axes.set_xlim(left=0)
@@ -185,14 +188,14 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
     panels[0].legend(frameon=False, fontsize=9)
     said = "; ".join(
         _("{name}: {error} (from {low} to {high}), {parameters} parameters, {macs}").format(
-            name=name,
+            name=f"{family}-{depth}",
             error=percent(median(getattr(run, measure) for run in runs)),
             low=percent(min(getattr(run, measure) for run in runs)),
             high=percent(max(getattr(run, measure) for run in runs)),
             parameters=number(runs[0].parameters, 12),
             macs=_("{number} million multiply-adds").format(number=number(runs[0].macs / 1e6, 3)),
         )
-        for name, runs in nets.items()
+        for (family, depth), runs in nets.items()
     )
     figure.description = _(
         "{measure} against three costs, a panel each: parameters, multiply-adds, training time. "
@@ -201,10 +204,17 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
     return figure
 
 
-def reuse_maps(
-    shares: Mapping[str, Sequence[Sequence[Sequence[float]]]], last: str
-) -> DescribedFigure:
-    """How strongly each layer's weights look at each of its sources: a row a moment.
+def _net_style(family: str, deeper: int) -> dict[str, Any]:
+    """The family's own style for its deepest net; others for those with ``deeper`` ones."""
+    place = FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
+    return style_of(place + len(FAMILIES) * deeper)
+
+
+Tables = Sequence[Sequence[Sequence[float]]]
+
+
+def reuse_maps(shares: Mapping[str, Tables], last: str) -> DescribedFigure:
+    """How large the weights are by which each layer reads each of its sources: a row a moment.
 
     Args:
         shares: for each moment, for each block, ``(sources, readers)`` mean absolute weights over
@@ -215,21 +225,73 @@ def reuse_maps(
     Raises:
         ValueError: nothing to draw, or moments with different numbers of blocks.
     """
-    rows = list(shares.values())
+    highest = max((float(np.nanmax(t)) for row in shares.values() for t in row), default=2.0)
+    # From 0 to 2 at least, so that mere chance is not blown up to a pattern.
+    norm = TwoSlopeNorm(1.0, 0.0, max(highest, 2.0))
+    label = _("mean |weight| / mean of its column")
+    figure, ranges = _block_tables(shares, last, norm, "PuOr_r", label)
+    figure.description = _(
+        "Tables of coloured squares, a row a moment, a column a block. Each square says how large "
+        "the weights are by which a layer reads a source, over the mean of the layer's sources: 1 "
+        "is neutral. Ranges: {ranges}."
+    ).format(ranges=ranges)
+    return figure
+
+
+def cut_maps(losses: Tables, intact: float, last: str) -> DescribedFigure:
+    """What each connection is worth: the loss when one layer no longer reads one source.
+
+    Args:
+        losses: for each block, ``(sources, readers)`` losses above zero, each with that one
+            connection cut; not a number where there is none. See :func:`reuse_maps`.
+        intact: the loss with nothing cut.
+        last: what the last reader of the last block is called.
+
+    Raises:
+        ValueError: nothing to draw.
+    """
+    norm = LogNorm(
+        min((float(np.nanmin(table)) for table in losses), default=intact),
+        max((float(np.nanmax(table)) for table in losses), default=intact),
+    )
+    title = _("connection cut")
+    figure, ranges = _block_tables({title: losses}, last, norm, "viridis", _("loss (nats)"))
+    figure.description = _(
+        "Tables of coloured squares, a column a block. Each square is the loss when one layer no "
+        "longer reads one source; with nothing cut it is {intact}. Ranges: {ranges}."
+    ).format(intact=number(intact, 2), ranges=ranges)
+    return figure
+
+
+def _block_tables(
+    tables: Mapping[str, Tables], last: str, norm: Normalize, colours: str, label: str
+) -> tuple[DescribedFigure, str]:
+    """A panel a block, a row of panels a moment, and the range of each in words."""
+    rows = list(tables.values())
     if not rows or not len(rows[0]) or len({len(row) for row in rows}) != 1:
         raise ValueError(_("Give one table of weights for each block, as many at each moment."))
     blocks = len(rows[0])
-    figure = DescribedFigure("", (3.1 * blocks + 0.8, 2.9 * len(rows)))
+    figure = DescribedFigure("", (3.2 * blocks + 0.8, 3.0 * len(rows)))
     panels = figure.subplots(len(rows), blocks, squeeze=False)
-    highest = max(float(np.nanmax(np.asarray(table))) for row in rows for table in row)
-    norm = TwoSlopeNorm(1.0, 0.0, max(highest, 1.01))
     said = []
-    image = None
-    for row, (moment, tables) in zip(panels, shares.items(), strict=True):
+    palette = matplotlib.colormaps[colours]
+    for row, (moment, blocks_of_moment) in zip(panels, tables.items(), strict=True):
         spans = []
-        for place, (axes, table) in enumerate(zip(row, tables, strict=True)):
+        for place, (axes, table) in enumerate(zip(row, blocks_of_moment, strict=True)):
             values = np.ma.masked_invalid(np.asarray(table, dtype=float))  # (sources, readers)
-            image = axes.imshow(values, cmap="PuOr_r", norm=norm, aspect="equal")
+            axes.imshow(values, cmap=palette, norm=norm, aspect="equal")
+            for source, reader in zip(*np.nonzero(~np.ma.getmaskarray(values)), strict=True):
+                value = float(values[source, reader])
+                light = sum(palette(norm(value))[:3]) > 1.5
+                axes.text(
+                    reader,
+                    source,
+                    number(round(value, 2), 3),
+                    ha="center",
+                    va="center",
+                    fontsize=6,
+                    color=INK if light else "white",
+                )
             sources, readers = values.shape
             end = last if place == blocks - 1 else _("T")
             axes.set_xticks(range(readers), [*map(str, range(1, readers)), end], fontsize=8)
@@ -250,14 +312,8 @@ def reuse_maps(
                 )
             )
         said.append(f"{moment}: {', '.join(spans)}")
-    assert image is not None  # there is one block at least
-    bar = figure.colorbar(image, ax=panels, shrink=0.7)
-    bar.set_label(_("mean |weight| / mean of its column"), fontsize=9)
+    bar = figure.colorbar(ScalarMappable(norm, palette), ax=panels, shrink=0.7)
+    bar.set_label(label, fontsize=9)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: number(value, 3)))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
-    figure.description = _(
-        "Tables of coloured squares, a row a moment, a column a block. Each square says how large "
-        "the weights are by which a layer reads a source, over the mean of the layer's sources: 1 "
-        "is neutral. Ranges: {said}."
-    ).format(said="; ".join(said))
-    return figure
+    return figure, "; ".join(said)
