@@ -3,10 +3,12 @@
 #   make run                             every lesson, in French
 #   make run LESSON=3 EDITION=en         lesson 3, in English
 #   make run LESSON="1 3" PROFILE=quick  two lessons, with the parameters of profiles/quick.toml
+#   make badges REPO=owner/name          the repository's address, wherever it is shown
 
 LESSON  ?=
 EDITION ?= fr
 PROFILE ?=
+REPO    ?=
 # The Python that makes .venv: 3.11 or newer.
 PYTHON  ?= python3
 
@@ -18,7 +20,7 @@ CONTENT := $(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1
 READY   := $(VENV)/installed-$(CONTENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab format pins clean
+.PHONY: help run test lab student badges format pins clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -34,6 +36,15 @@ test: $(READY) ## check everything: lint, types, unit tests, doctests, both edit
 lab: $(READY) ## open JupyterLab on the first lesson (EDITION)
 	@$(PY) -m course_utils lab --language $(EDITION)
 
+student: $(READY) ## write the lessons without their solutions to build/student/ (LESSON, EDITION)
+	@$(PY) -m course_utils student --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
+
+badges: $(READY) ## write the repository's address where it is shown: badges, first cells, citation (REPO)
+	@test -n '$(REPO)' || { \
+	  echo "Say which repository on GitHub: make badges REPO=owner/name" >&2; \
+	  exit 1; }
+	@$(PY) -m course_utils badges --repo '$(REPO)'
+
 format: $(READY) ## put the code, the lessons' too, in the project's layout
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
@@ -42,7 +53,7 @@ pins: $(READY) ## choose the newest versions that pyproject.toml allows and writ
 	$(PY) -m uv pip compile --upgrade --output-file requirements.txt pyproject.toml
 
 clean: ## remove what run and test made; .venv, data and the records of experiments stay
-	rm -rf build/fr build/en build/test-* build/index.html
+	rm -rf build/fr build/en build/student build/test-* build/index.html
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find course_utils tests -name __pycache__ -prune -exec rm -rf {} +
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from course_utils.i18n import _
+from course_utils.i18n import LANGUAGES, _
 
 __all__ = ["add_subcommands"]
 
 
 def add_subcommands(subparsers: Any) -> None:
-    """Register ``notebooks`` and ``messages``, each with a ``handler(arguments) -> exit status``.
+    """Register the authors' commands, each with a ``handler(arguments) -> exit status``.
 
     Args:
         subparsers: what ``argparse.ArgumentParser.add_subparsers`` answers.
@@ -32,6 +32,9 @@ def add_subcommands(subparsers: Any) -> None:
     """
     _add_notebooks(subparsers)
     _add_messages(subparsers)
+    _add_badges(subparsers)
+    _add_student(subparsers)
+    _add_glossary(subparsers)
 
 
 def _command(
@@ -99,6 +102,15 @@ def _add_notebooks(subparsers: Any) -> None:
     )
     translated.set_defaults(handler=_translated)
 
+    opening = _command(
+        group,
+        "opening",
+        _("Put the first code cell, which fetches the course on Colab, into notebooks."),
+        "notebooks opening",
+    )
+    _add_paths(opening, _("notebooks or folders; every lesson when none is given"), nargs="*")
+    opening.set_defaults(handler=_opening)
+
 
 def _add_messages(subparsers: Any) -> None:
     group = _command(
@@ -132,6 +144,56 @@ def _add_messages(subparsers: Any) -> None:
         "messages check",
     )
     check.set_defaults(handler=_check_messages)
+
+
+def _add_badges(subparsers: Any) -> None:
+    badges = _command(
+        subparsers,
+        "badges",
+        _("Write the repository's address where it is shown: badges, first cells, citation."),
+        "badges --repo ada-lovelace/course",
+    )
+    badges.add_argument(
+        "--repo",
+        required=True,
+        metavar="OWNER/NAME",
+        help=_("the repository on GitHub; an empty text takes the address out again"),
+    )
+    badges.set_defaults(handler=_badges)
+
+
+def _add_student(subparsers: Any) -> None:
+    student = _command(
+        subparsers,
+        "student",
+        _("Write the lessons without their solutions to build/student/."),
+        "student --language all",
+    )
+    student.add_argument(
+        "--language",
+        choices=(*LANGUAGES, "all"),
+        default=argparse.SUPPRESS,
+        help=_("the edition, fr by default"),
+    )
+    student.add_argument(
+        "--lesson",
+        dest="numbers",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help=_("numbers of the lessons to write; every lesson when none is given"),
+    )
+    student.set_defaults(handler=_student)
+
+
+def _add_glossary(subparsers: Any) -> None:
+    page = _command(
+        subparsers,
+        "glossary",
+        _("Write the page of the course's words, in both languages, from their table."),
+        "glossary",
+    )
+    page.set_defaults(handler=_glossary)
 
 
 def _add_paths(parser: argparse.ArgumentParser, text: str, nargs: str) -> None:
@@ -200,6 +262,53 @@ def _translated(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         return _report([str(error)])
     print(_("{path}: cells recorded: {count}").format(path=pair.english, count=len(stamped)))
+    return 0
+
+
+def _opening(arguments: argparse.Namespace) -> int:
+    from course_utils.authoring.opening import put_openings
+
+    try:
+        changed = put_openings(arguments.paths)
+    except ValueError as error:
+        return _report([str(error)])
+    for path in changed:
+        print(_("{path}: rewritten").format(path=path))
+    return 0
+
+
+def _badges(arguments: argparse.Namespace) -> int:
+    from course_utils.authoring.address import stamp_address
+    from course_utils.authoring.files import REPOSITORY
+    from course_utils.authoring.opening import put_openings
+
+    try:
+        changed = stamp_address(arguments.repo)
+        changed += put_openings([], arguments.repo)
+    except ValueError as error:
+        return _report([str(error)])
+    for path in changed:
+        print(_("{path}: rewritten").format(path=path.relative_to(REPOSITORY)))
+    return 0
+
+
+def _student(arguments: argparse.Namespace) -> int:
+    from course_utils.authoring.student import write_student_edition
+    from course_utils.location import find_root
+
+    root = find_root()
+    language = getattr(arguments, "language", None) or "fr"
+    for path in write_student_edition(root, language, arguments.numbers):
+        print(_("{path}: written").format(path=path.relative_to(root)))
+    return 0
+
+
+def _glossary(arguments: argparse.Namespace) -> int:
+    from course_utils.authoring.files import NOTEBOOKS
+    from course_utils.authoring.glossary import write_glossary
+
+    if write_glossary():
+        print(_("{path}: written").format(path=NOTEBOOKS.name + "/GLOSSARY.md"))
     return 0
 
 
