@@ -45,10 +45,11 @@ def _stages(model: nn.Module) -> dict[str, nn.Module]:
         is_container = isinstance(child, nn.ModuleList | nn.ModuleDict) or (
             isinstance(child, nn.Sequential) and name in EXPANDED
         )
-        if is_container:
-            stages |= {f"{name}.{inner}": part for inner, part in child.named_children()}
-        elif not isinstance(child, nn.Identity):
-            stages[name] = child
+        parts = {f"{name}.{inner}": part for inner, part in child.named_children()}
+        for place, part in (parts if is_container else {name: child}).items():
+            is_new = all(part is not stage for stage in stages.values())
+            if is_new and not isinstance(part, nn.Identity):
+                stages[place] = part
     return stages or {type(model).__name__: model}
 
 
@@ -81,6 +82,13 @@ def _image(model: nn.Module, shape: Sequence[int], batch_size: int = 1) -> Tenso
     """A batch of black images where the parameters are, in their type."""
     reference = next(model.parameters(), torch.zeros(()))
     return torch.zeros(batch_size, *shape, device=reference.device, dtype=reference.dtype)
+
+
+@contextmanager
+def _recording() -> Iterator[None]:
+    """Gradients are recorded within, wherever it is called."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 @contextmanager
@@ -126,6 +134,7 @@ def _forward(
 # --- memory ----------------------------------------------------------------------------------
 
 
+@_recording()
 def _kept_bytes(model: nn.Module, shape: Sequence[int], batch_size: int) -> Counter[str]:
     """Bytes kept for the backward pass, by the stage that first keeps them."""
     model = _copied(model).train()
@@ -155,7 +164,7 @@ def _kept_bytes(model: nn.Module, shape: Sequence[int], batch_size: int) -> Coun
     hooks += [module.register_forward_hook(leave) for module in model.modules()]
     images = _image(model, shape, batch_size)
     saving = torch.autograd.graph.saved_tensors_hooks(pack, lambda packed: packed)
-    with _hooked(hooks), kept_random_state(images.device), torch.enable_grad(), saving:
+    with _hooked(hooks), kept_random_state(images.device), saving:
         try:
             model(images)
         except ValueError as error:

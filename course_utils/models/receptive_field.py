@@ -65,9 +65,10 @@ def receptive_fields(
 ) -> dict[str, Field]:
     """The receptive field of each of the modules called ``names``, at their last call."""
     sides = checked_shape(shape)
-    traced = _blank_copy(model)
     names = list(names)
-    heights, widths = (_along(axis, traced, sides, names) for axis in (2, 3))
+    with torch.inference_mode(False), torch.enable_grad():
+        traced = _blank_copy(model)
+        heights, widths = (_along(axis, traced, sides, names) for axis in (2, 3))
     return {name: (heights[name], widths[name]) for name in names}
 
 
@@ -127,7 +128,7 @@ def _run(
     image.requires_grad_()
     links = _Links(axis)
     try:
-        with torch.enable_grad(), links:
+        with links:
             model(image.clone())  # the net may work in place
     finally:
         for hook in hooks:
