@@ -20,7 +20,7 @@ CONTENT := $(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1
 READY   := $(VENV)/installed-$(CONTENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab student badges format pins clean
+.PHONY: help run test lab student badges colab format pins clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -44,6 +44,9 @@ badges: $(READY) ## write the repository's address where it is shown: badges, fi
 	  echo "Say which repository on GitHub: make badges REPO=owner/name" >&2; \
 	  exit 1; }
 	@$(PY) -m course_utils badges --repo '$(REPO)'
+
+colab: $(READY) ## run the lessons under Colab's versions, made under build/ (LESSON, EDITION)
+	@$(PY) .ci/colab.py --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
 
 format: $(READY) ## put the code, the lessons' too, in the project's layout
 	@$(PY) -m ruff check --fix .
