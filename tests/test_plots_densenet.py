@@ -128,6 +128,7 @@ def test_reuse_has_a_row_a_moment_and_a_column_a_block() -> None:
     shown = panels[3].images[0].get_array()
     assert shown.filled(NO).tolist()[0] == [1.0, 0.5]
     assert bool(np.ma.getmaskarray(shown)[1, 0])
+    assert [axes.get_xlabel() for axes in panels] == ["", ""] + 2 * ["reader: layer"]
     ends = [axes.get_xticklabels()[-1].get_text() for axes in panels]
     assert ends == ["T", "class", "T", "class"]
     assert "after: block 1 1 to 1, block 2 0.5 to 1.5" in figure.description

@@ -302,7 +302,7 @@ def _block_tables(
             axes.spines[:].set_visible(False)
             if place == 0:
                 axes.set_ylabel(_("source: layer"))
-            if row is panels[-1]:
+            if moment == list(tables)[-1]:
                 axes.set_xlabel(_("reader: layer"))
             spans.append(
                 _("block {number} {low} to {high}").format(
