@@ -1,5 +1,6 @@
 """The degradation experiment: spec → run → record → store → verdict."""
 
+from course_utils.degradation.ablation import Ablation, Difference, Effect, ablate
 from course_utils.degradation.families import FAMILIES, composed
 from course_utils.degradation.judging import Change, Verdict, paired_interval, verdict
 from course_utils.degradation.published import PublishedResult, published
@@ -11,13 +12,17 @@ from course_utils.degradation.sweeping import SweepError, local_executor, sweep
 
 __all__ = [
     "FAMILIES",
+    "Ablation",
     "Change",
+    "Difference",
+    "Effect",
     "PublishedResult",
     "Record",
     "Spec",
     "Store",
     "SweepError",
     "Verdict",
+    "ablate",
     "build",
     "composed",
     "grid",

@@ -11,7 +11,7 @@ from scipy.stats import t as student
 from course_utils.degradation.record import Record
 from course_utils.i18n import _, current_language
 
-__all__ = ["CONFIDENCE", "Change", "Verdict", "paired_interval", "verdict"]
+__all__ = ["CONFIDENCE", "Change", "Verdict", "paired_interval", "points", "verdict"]
 
 CONFIDENCE = 0.95
 
@@ -39,10 +39,10 @@ def paired_interval(
     return float(mean - half), float(mean + half)
 
 
-def _points(share: float) -> str:
+def points(share: float) -> str:
     """A change in points, with its sign, written as the reader's language does."""
-    points = round(100 * share, 1) + 0.0  # without the minus of a rounded zero
-    text = f"{points:+.1f}".replace("-", "−")
+    rounded = round(100 * share, 1) + 0.0  # without the minus of a rounded zero
+    text = f"{rounded:+.1f}".replace("-", "−")
     return text.replace(".", ",") if current_language() == "fr" else text
 
 
@@ -67,11 +67,11 @@ class Change:
             _("one seed, no spread")
             if self.interval is None
             else _("95% interval {low} to {high}").format(
-                low=_points(self.interval[0]), high=_points(self.interval[1])
+                low=points(self.interval[0]), high=points(self.interval[1])
             )
         )
         return _("{family}: {mean} points ({spread})").format(
-            family=self.family, mean=_points(self.mean), spread=spread
+            family=self.family, mean=points(self.mean), spread=spread
         )
 
 
@@ -121,8 +121,9 @@ class Verdict:
 
 def _comparable(records: Sequence[Record]) -> None:
     """Refuse records whose specs differ in more than family, depth and seed."""
-    free = {"family": "", "depth": 0, "seed": 0, "family_options": {}}
-    rest = {str({**record.spec.to_dict(), **free}) for record in records}
+    # A warm start goes with some depths, as in the ResNet paper.
+    free = {"family": "", "depth": 0, "seed": 0, "family_options": {}, "warm_start": False}
+    rest = {str(sorted({**record.spec.to_dict(), **free}.items())) for record in records}
     if len(rest) > 1:
         raise ValueError(
             _(
