@@ -117,7 +117,7 @@ UNEVEN = [[1.0, 0.5], [NO, 1.5]]
 
 
 def test_reuse_has_a_row_a_moment_and_a_column_a_block() -> None:
-    figure = plots.reuse_maps({"start": [FLAT, FLAT], "after": [FLAT, UNEVEN]}, last="class")
+    figure = plots.reuse_maps({"start": [FLAT, FLAT], "after": [FLAT, UNEVEN]})
     panels = [axes for axes in figure.axes if axes.images]
     assert [axes.get_title() for axes in panels] == [
         "start, block 1",
@@ -137,21 +137,21 @@ def test_reuse_has_a_row_a_moment_and_a_column_a_block() -> None:
 def test_reuse_refuses_moments_that_do_not_match() -> None:
     for shares in ({}, {"start": []}, {"start": [FLAT], "after": [FLAT, FLAT]}):
         with pytest.raises(ValueError, match="one table of weights for each block"):
-            plots.reuse_maps(shares, last="class")
+            plots.reuse_maps(shares)
 
 
 def test_a_table_of_ones_is_drawn_in_the_neutral_colour() -> None:
-    figure = plots.reuse_maps({"start": [[[1.0, 1.02], [NO, 0.98]]]}, last="class")
+    figure = plots.reuse_maps({"start": [[[1.0, 1.02], [NO, 0.98]]]})
     image = figure.axes[0].images[0]
     assert image.norm(1.0) == 0.5
     assert abs(float(image.norm(1.02)) - 0.5) < 0.02
 
 
 def test_cuts_show_the_loss_of_each_and_say_the_one_of_none() -> None:
-    figure = plots.cut_maps([[[1.0, 0.5], [NO, 0.1]]], 0.05, last="class")
+    figure = plots.cut_maps([[[1.0, 0.5], [NO, 0.1]]], 0.05)
     (axes,) = [axes for axes in figure.axes if axes.images]
     assert sorted(text.get_text() for text in axes.texts) == ["0.1", "0.5", "1"]
     assert axes.images[0].norm(0.1) == 0 and axes.images[0].norm(1.0) == 1
     assert "with nothing cut it is 0.05" in figure.description
     with pytest.raises(ValueError, match="one table of weights for each block"):
-        plots.cut_maps([], 0.05, last="class")
+        plots.cut_maps([], 0.05)

@@ -213,14 +213,13 @@ def _net_style(family: str, deeper: int) -> dict[str, Any]:
 Tables = Sequence[Sequence[Sequence[float]]]
 
 
-def reuse_maps(shares: Mapping[str, Tables], last: str) -> DescribedFigure:
+def reuse_maps(shares: Mapping[str, Tables]) -> DescribedFigure:
     """How large the weights are by which each layer reads each of its sources: a row a moment.
 
     Args:
         shares: for each moment, for each block, ``(sources, readers)`` mean absolute weights over
             the mean of their column; not a number where there is no connection. The last reader
             of a block is the transition, or the classifier after the last block.
-        last: what the last reader of the last block is called.
 
     Raises:
         ValueError: nothing to draw, or moments with different numbers of blocks.
@@ -229,7 +228,7 @@ def reuse_maps(shares: Mapping[str, Tables], last: str) -> DescribedFigure:
     # From 0 to 2 at least, so that mere chance is not blown up to a pattern.
     norm = TwoSlopeNorm(1.0, 0.0, max(highest, 2.0))
     label = _("mean |weight| / mean of its column")
-    figure, ranges = _block_tables(shares, last, norm, "PuOr_r", label)
+    figure, ranges = _block_tables(shares, norm, "PuOr_r", label)
     figure.description = _(
         "Tables of coloured squares, a row a moment, a column a block. Each square says how large "
         "the weights are by which a layer reads a source, over the mean of the layer's sources: 1 "
@@ -238,14 +237,13 @@ def reuse_maps(shares: Mapping[str, Tables], last: str) -> DescribedFigure:
     return figure
 
 
-def cut_maps(losses: Tables, intact: float, last: str) -> DescribedFigure:
+def cut_maps(losses: Tables, intact: float) -> DescribedFigure:
     """What each connection is worth: the loss when one layer no longer reads one source.
 
     Args:
         losses: for each block, ``(sources, readers)`` losses above zero, each with that one
             connection cut; not a number where there is none. See :func:`reuse_maps`.
         intact: the loss with nothing cut.
-        last: what the last reader of the last block is called.
 
     Raises:
         ValueError: nothing to draw.
@@ -255,7 +253,7 @@ def cut_maps(losses: Tables, intact: float, last: str) -> DescribedFigure:
         max((float(np.nanmax(table)) for table in losses), default=intact),
     )
     title = _("connection cut")
-    figure, ranges = _block_tables({title: losses}, last, norm, "viridis", _("loss (nats)"))
+    figure, ranges = _block_tables({title: losses}, norm, "viridis", _("loss (nats)"))
     figure.description = _(
         "Tables of coloured squares, a column a block. Each square is the loss when one layer no "
         "longer reads one source; with nothing cut it is {intact}. Ranges: {ranges}."
@@ -264,7 +262,7 @@ def cut_maps(losses: Tables, intact: float, last: str) -> DescribedFigure:
 
 
 def _block_tables(
-    tables: Mapping[str, Tables], last: str, norm: Normalize, colours: str, label: str
+    tables: Mapping[str, Tables], norm: Normalize, colours: str, label: str
 ) -> tuple[DescribedFigure, str]:
     """A panel a block, a row of panels a moment, and the range of each in words."""
     rows = list(tables.values())
@@ -293,7 +291,7 @@ def _block_tables(
                     color=INK if light else "white",
                 )
             sources, readers = values.shape
-            end = last if place == blocks - 1 else _("T")
+            end = _("class") if place == blocks - 1 else _("T")
             axes.set_xticks(range(readers), [*map(str, range(1, readers)), end], fontsize=8)
             axes.set_yticks(range(sources), [_("in"), *map(str, range(1, sources))], fontsize=8)
             axes.set_title(
