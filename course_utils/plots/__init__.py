@@ -14,6 +14,12 @@ from course_utils.plots.densenet import (
     gradient_profiles,
     reuse_maps,
 )
+from course_utils.plots.designs import (
+    ablation_differences,
+    error_against_cost,
+    pareto_front,
+    stage_costs,
+)
 from course_utils.plots.experiments import (
     error_by_depth,
     learning_curves,
@@ -25,9 +31,11 @@ from course_utils.plots.measurements import function_classes, lines
 
 __all__ = [
     "DescribedFigure",
+    "ablation_differences",
     "bottleneck_weights",
     "cut_maps",
     "denormalised",
+    "error_against_cost",
     "error_by_cost",
     "error_by_depth",
     "error_dots",
@@ -37,11 +45,13 @@ __all__ = [
     "learning_curves",
     "lines",
     "map_grid",
+    "pareto_front",
     "pixel_mixture",
     "published_beside",
     "reuse_maps",
     "scene_grid",
     "score_ladder",
     "sheet_answers",
+    "stage_costs",
     "train_against_test",
 ]

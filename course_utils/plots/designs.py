@@ -1,0 +1,240 @@
+"""Figures of networks one designs: what stages cost, error against cost, what a change does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from matplotlib.axes import Axes
+
+from course_utils.degradation import Ablation, Record
+from course_utils.i18n import _, percent
+from course_utils.models import Summary
+from course_utils.plots.figure import INK, DescribedFigure, finish, style_of
+
+__all__ = ["ablation_differences", "error_against_cost", "pareto_front", "stage_costs"]
+
+MILLION = 1e6
+COSTS = ("parameters", "macs")
+
+
+def pareto_front(costs: Sequence[float], errors: Sequence[float]) -> list[int]:
+    """Indices of the points that no other dominates, from the cheapest to the dearest.
+
+    A point is dominated when another has neither a higher cost nor a higher error, and one of the
+    two is lower. Points exactly level do not dominate each other.
+
+    Args:
+        costs, errors: one number a point, in any unit.
+
+    Raises:
+        ValueError: as many costs as errors are needed.
+
+    >>> pareto_front([1, 2, 3], [0.3, 0.4, 0.1])
+    [0, 2]
+    """
+    if len(costs) != len(errors):
+        raise ValueError(
+            _("There are {costs} costs and {errors} errors: give one of each a point.").format(
+                costs=len(costs), errors=len(errors)
+            )
+        )
+    points = list(zip(costs, errors, strict=True))
+
+    def dominated(point: tuple[float, float]) -> bool:
+        return any(
+            other != point and other[0] <= point[0] and other[1] <= point[1] for other in points
+        )
+
+    kept = [index for index, point in enumerate(points) if not dominated(point)]
+    return sorted(kept, key=lambda index: points[index])
+
+
+def error_against_cost(
+    runs: Mapping[str, Sequence[Record]],
+    *,
+    budget: Mapping[str, float] | None = None,
+    highlight: str | None = None,
+) -> DescribedFigure:
+    """Test error against what a network costs, one panel a cost, with the Pareto front.
+
+    A marker is the median over the seeds, its bar the lowest and the highest.
+
+    Args:
+        runs: for each network, its records, one a seed.
+        budget: the most ``"parameters"`` and ``"macs"`` allowed, drawn as a line where given.
+        highlight: name of the network to ring.
+
+    Raises:
+        ValueError: nothing to draw, or a network without records.
+
+    >>> error_against_cost({})
+    Traceback (most recent call last):
+    ValueError: There is nothing to draw: no records were given.
+    """
+    if not runs or not all(runs.values()):
+        raise ValueError(_("There is nothing to draw: no records were given."))
+    names = {"parameters": _("parameters (thousands)"), "macs": _("multiply-adds (millions)")}
+    units = {"parameters": 1e3, "macs": MILLION}
+    errors = [median(run.test_error for run in of) for of in runs.values()]
+    figure = DescribedFigure("", (9.4, 4.2))
+    panels = figure.subplots(1, len(COSTS), sharey=True)
+    said = [f"{name}: {percent(error)}" for name, error in zip(runs, errors, strict=True)]
+    for axes, cost in zip(panels, COSTS, strict=True):
+        prices = [getattr(of[0], cost) / units[cost] for of in runs.values()]
+        front = pareto_front(prices, errors)
+        axes.plot(
+            [prices[i] for i in front],
+            [100 * errors[i] for i in front],
+            color=INK,
+            linewidth=1,
+            linestyle=(0, (4, 3)),
+            label=_("Pareto front"),
+            zorder=1,
+        )
+        for index, (name, of) in enumerate(runs.items()):
+            _draw_point(axes, index, name, prices[index], of, ringed=name == highlight)
+        if budget is not None and cost in budget:
+            limit = budget[cost] / units[cost]
+            axes.axvline(limit, color="#888888", linewidth=1.2, label=_("budget"))
+        finish(axes, names[cost], _("test error (%)") if cost == COSTS[0] else "")
+        axes.set_xlim(0, 1.04 * axes.get_xlim()[1])
+        axes.set_ylim(0, 112 * max(run.test_error for of in runs.values() for run in of))
+        on_front = ", ".join(list(runs)[index] for index in front)
+        said.append(_("Pareto front by {cost}: {front}").format(cost=names[cost], front=on_front))
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=4)
+    figure.description = _(
+        "Two panels: test error against the number of parameters and against multiply-adds, a "
+        "marker a network (median of the seeds) with a bar from the lowest to the highest seed, "
+        "and a line through those that no other dominates. Medians and fronts: {said}."
+    ).format(said="; ".join(said))
+    return figure
+
+
+def _draw_point(
+    axes: Axes, index: int, name: str, price: float, of: Sequence[Record], *, ringed: bool
+) -> None:
+    style = style_of(index)
+    errors = [100 * run.test_error for run in of]
+    axes.plot(
+        [price, price], [min(errors), max(errors)], color=style["color"], linewidth=3, alpha=0.4
+    )
+    axes.plot(
+        price, median(errors), style["marker"], color=style["color"], markersize=8, label=name
+    )
+    if ringed:
+        axes.plot(
+            price,
+            median(errors),
+            "o",
+            markersize=16,
+            markerfacecolor="none",
+            markeredgecolor=INK,
+            markeredgewidth=1.3,
+        )
+
+
+def stage_costs(summary: Summary) -> DescribedFigure:
+    """Where a network spends: the share of each stage in parameters, multiply-adds, activations.
+
+    Args:
+        summary: what :func:`course_utils.models.summary` gives.
+
+    Raises:
+        ValueError: a network without stages.
+    """
+    rows = list(summary.rows)
+    if not rows:
+        raise ValueError(_("There is nothing to draw: the network has no stages."))
+    columns = {
+        _("parameters"): [row.parameters for row in rows],
+        _("multiply-adds"): [row.macs for row in rows],
+        _("activations kept"): [row.activations or 0 for row in rows],
+    }
+    figure = DescribedFigure("", (9.4, 1.3 + 0.42 * len(rows)))
+    panels = figure.subplots(1, len(columns), sharey=True)
+    places = range(len(rows))
+    said = []
+    for index, (axes, (title, values)) in enumerate(zip(panels, columns.items(), strict=True)):
+        total = sum(values) or 1
+        shares = [100 * value / total for value in values]
+        style = style_of(index)
+        axes.barh(places, shares, color=style["color"], height=0.62)
+        for place, share in zip(places, shares, strict=True):
+            axes.annotate(
+                percent(share / 100, 0),
+                (share, place),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=9,
+            )
+        axes.set_xlim(0, 118)
+        finish(axes, _("share (%)"), "", title)
+        axes.set_xticks([0, 25, 50, 75, 100])
+        largest = max(places, key=lambda place: values[place])
+        said.append(
+            _("most {what} in {stage} ({share})").format(
+                what=title, stage=rows[largest].layers, share=percent(shares[largest] / 100, 0)
+            )
+        )
+    panels[0].set_yticks(places, [row.layers for row in rows])
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    figure.description = _(
+        "Three bar charts, a bar a stage from input to output: its share of the parameters, of the "
+        "multiply-adds and of the activations kept for the gradient. {said}."
+    ).format(said="; ".join(said))
+    return figure
+
+
+def ablation_differences(ablation: Ablation) -> DescribedFigure:
+    """What each change does to the test error: mean difference and its interval, around zero.
+
+    A filled marker is a difference larger than the noise, a hollow one is not; the strokes are
+    the seeds.
+
+    Args:
+        ablation: what :func:`course_utils.degradation.ablate` gives.
+    """
+    effects = list(ablation.effects.values())
+    figure = DescribedFigure("", (8.4, 1.4 + 0.55 * len(effects)))
+    axes = figure.subplots()
+    axes.axvline(0, color=INK, linewidth=1)
+    for place, effect in enumerate(effects):
+        style = style_of(0 if effect.test.is_larger_than_noise else 1)
+        low, high = (100 * bound for bound in effect.test.interval)
+        axes.plot([low, high], [place, place], color=style["color"], linewidth=4, alpha=0.35)
+        seeds = [100 * value for value in effect.test.by_seed.values()]
+        axes.plot(seeds, [place] * len(seeds), "|", color=INK, markersize=16, zorder=4)
+        axes.plot(
+            100 * effect.test.mean,
+            place,
+            style["marker"],
+            color=style["color"],
+            markersize=9,
+            markerfacecolor=style["color"] if effect.test.is_larger_than_noise else "white",
+        )
+    for index, label in enumerate((_("larger than the noise"), _("not larger than the noise"))):
+        style = style_of(index)
+        axes.plot(
+            [],
+            [],
+            style["marker"],
+            color=style["color"],
+            markersize=8,
+            markerfacecolor=style["color"] if index == 0 else "white",
+            label=label,
+        )
+    axes.plot([], [], "|", color=INK, markersize=9, label=_("a seed"))
+    low, high = axes.get_xlim()
+    axes.set_xlim(max(low, -100), min(high, 100))  # an error changes by 100 points at most
+    finish(axes, _("change of the test error (points)"), "")
+    axes.set_yticks(range(len(effects)), [effect.name for effect in effects])
+    axes.set_ylim(len(effects) - 0.5, -0.5)
+    figure.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=3)
+    figure.description = _(
+        "A line a change: the mean change of the test error over the seeds, with its interval, and "
+        "a line at zero. {said}"
+    ).format(said=str(ablation).replace("\n", " "))
+    return figure
