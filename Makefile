@@ -20,7 +20,7 @@ CONTENT := $(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1
 READY   := $(VENV)/installed-$(CONTENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab student badges colab format pins clean
+.PHONY: help run test lab site student badges colab format pins clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ test: $(READY) ## check everything: lint, types, unit tests, doctests, both edit
 
 lab: $(READY) ## open JupyterLab on the first lesson (EDITION)
 	@$(PY) -m course_utils lab --language $(EDITION)
+
+site: $(READY) ## build the web edition, in both languages, from the lessons' stored outputs
+	@$(PY) -m course_utils site
 
 student: $(READY) ## write the lessons without their solutions to build/student/ (LESSON, EDITION)
 	@$(PY) -m course_utils student --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
@@ -55,8 +58,8 @@ format: $(READY) ## put the code, the lessons' too, in the project's layout
 pins: $(READY) ## choose the newest versions that pyproject.toml allows and write requirements.txt
 	$(PY) -m uv pip compile --upgrade --output-file requirements.txt pyproject.toml
 
-clean: ## remove what run and test made; .venv, data and the records of experiments stay
-	rm -rf build/fr build/en build/student build/test-* build/index.html
+clean: ## remove what run, site and test made; .venv, data and the records of experiments stay
+	rm -rf build/fr build/en build/student build/site build/site-sources build/test-* build/index.html
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find course_utils tests -name __pycache__ -prune -exec rm -rf {} +
 

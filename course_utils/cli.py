@@ -11,6 +11,7 @@ from typing import Any
 
 from course_utils.authoring import add_subcommands
 from course_utils.i18n import LANGUAGES, _, set_language
+from course_utils.location import find_root
 
 __all__ = ["main"]
 
@@ -100,6 +101,15 @@ def _parser() -> argparse.ArgumentParser:
         dest="browser",
         action="store_false",
         help=_("only start the server and print its address"),
+    )
+
+    _add_command(
+        commands,
+        "site",
+        _site,
+        _("Build the web edition in build/site from the outputs stored in the lessons."),
+        "site",
+        LANGUAGES,
     )
 
     _add_command(
@@ -239,6 +249,14 @@ def _lab(arguments: argparse.Namespace) -> int:
     return course.open_lab(
         course.find_root(), arguments.language or "fr", browser=arguments.browser
     )
+
+
+def _site(_arguments: argparse.Namespace) -> int:
+    from course_utils import site
+
+    index = site.build_site(find_root())
+    print(_("Open {index} in a browser.").format(index=index))
+    return 0
 
 
 def _test(arguments: argparse.Namespace) -> int:
