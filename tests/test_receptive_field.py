@@ -241,6 +241,15 @@ def test_what_reads_the_whole_image_says_so_and_invents_no_number(net: nn.Module
     assert receptive_field(net, (4, 8, 8)) == WHOLE
 
 
+def test_images_stop_growing_where_pairs_of_pixels_are_soon_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The function hides the module of its name.
+    monkeypatch.setitem(receptive_fields.__globals__, "MOST_VALUES", 2**16)
+    net = nn.Sequential(layer(3, padding=1), Attention())
+    assert receptive_fields(net, (4, 8, 8), ["0", "1"]) == {"0": (3, 3), "1": WHOLE}
+
+
 def test_a_reduction_of_one_side_sees_all_of_that_side() -> None:
     class Column(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

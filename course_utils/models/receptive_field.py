@@ -28,6 +28,8 @@ Field = tuple[float, float]
 
 LARGEST = 2**14
 """Pixels to which images grow: a field that is not complete then counts as the whole image."""
+MOST_VALUES = 2**25
+"""Values of one tensor at which images stop growing, as they do at once where all pixels meet."""
 
 
 def receptive_field(model: nn.Module, shape: Sequence[int]) -> Field:
@@ -95,11 +97,12 @@ def _along(
     size = [1, *shape]
     while len(answers) < len(names) and size[axis] <= LARGEST:
         try:
-            outputs, leaves = _run(axis, model, torch.ones(size), names)
+            is_grown = size[axis] > shape[axis - 1]
+            outputs, leaves = _run(axis, model, torch.ones(size), names, is_grown)
         except Exception:  # the net is the reader's: anything may go wrong in it
-            if size[axis] == shape[axis - 1]:
+            if not is_grown:
                 raise
-            break  # it takes images of one size alone, so that no more can be told
+            break  # it takes no images of this size, so that no more can be told
         for name in names:
             if name in answers:
                 continue
@@ -115,7 +118,7 @@ def _along(
 
 
 def _run(
-    axis: int, model: nn.Module, image: Tensor, names: Sequence[str]
+    axis: int, model: nn.Module, image: Tensor, names: Sequence[str], is_grown: bool
 ) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
     """The outputs of the modules, and what they may depend on: image, border, everything."""
     modules = dict(model.named_modules())
@@ -126,7 +129,7 @@ def _run(
 
     hooks = [modules[name].register_forward_hook(keep(name)) for name in names]
     image.requires_grad_()
-    links = _Links(axis)
+    links = _Links(axis, MOST_VALUES if is_grown else math.inf)
     try:
         with links:
             model(image.clone())  # the net may work in place
@@ -204,9 +207,10 @@ _TRANSPOSED = {F.conv_transpose2d}
 class _Links(TorchFunctionMode):
     """Calls functions that mix pixels as sums along one axis, and others as they are."""
 
-    def __init__(self, axis: int) -> None:
+    def __init__(self, axis: int, most_values: float = math.inf) -> None:
         super().__init__()
         self.axis = axis
+        self.most_values = most_values
         self.border = torch.zeros((), requires_grad=True)  # what stands beyond the image
         self.everything = torch.zeros((), requires_grad=True)  # what is read by a global pooling
 
@@ -235,7 +239,10 @@ class _Links(TorchFunctionMode):
         if func in _SOFTMAX:
             dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
             return _link(args[0].sum(dim, keepdim=True).expand_as(args[0]))
-        return func(*args, **kwargs)
+        out = func(*args, **kwargs)
+        if isinstance(out, Tensor) and out.numel() > self.most_values:
+            raise MemoryError  # the next size would not fit
+        return out
 
     def _reduced(self, func: Callable[..., Any], x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         out = func(x, *args, **kwargs)
