@@ -121,6 +121,21 @@ def _parser() -> argparse.ArgumentParser:
         LANGUAGES,
     )
 
+    _add_command(
+        commands,
+        "images",
+        _images,
+        _("Draw the pictures of images/ anew, from the networks' own modules, and their gallery."),
+        "images",
+        LANGUAGES,
+    )
+
+    _add_sweep(commands)
+    add_subcommands(commands)
+    return parser
+
+
+def _add_sweep(commands: Any) -> None:
     sweep = _add_command(
         commands,
         "sweep",
@@ -130,8 +145,15 @@ def _parser() -> argparse.ArgumentParser:
         "--store build/records",
         LANGUAGES,
     )
-    sweep.add_argument("--dataset", default="digits", metavar=_("NAME"), help=_("the data set"))
-    sweep.add_argument(
+    what = sweep.add_argument_group(_("what to run (by default, what lesson 3 runs)"))
+    what.add_argument(
+        "--profile",
+        metavar=_("NAME"),
+        help=_("the settings of lesson 3 in profiles/: quick, cpu, gpu or paper"),
+    )
+    what.add_argument("--dataset", metavar=_("NAME"), help=_("the data set"))
+    what.add_argument("--size", type=int, metavar="N", help=_("side of the images, in pixels"))
+    what.add_argument(
         "--family",
         "--families",
         dest="families",
@@ -143,37 +165,87 @@ def _parser() -> argparse.ArgumentParser:
             "your own as module:function, in a file of this folder"
         ),
     )
-    sweep.add_argument(
-        "--depths",
-        nargs="+",
-        type=int,
-        default=[8, 20, 56],
-        metavar="N",
-        help=_("depths of the nets"),
+    what.add_argument("--depths", nargs="+", type=int, metavar="N", help=_("depths of the nets"))
+    what.add_argument("--seeds", nargs="+", type=int, metavar="N", help=_("seeds of the runs"))
+    length = what.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=int, metavar="N", help=_("passes over the training split"))
+    length.add_argument("--steps", type=int, metavar="N", help=_("training steps"))
+    what.add_argument("--device", metavar=_("NAME"), help=_("where to train: cpu, cuda or mps"))
+    what.add_argument(
+        "--precision", choices=["fp32", "bf16", "auto"], help=_("precision of the arithmetic")
     )
-    sweep.add_argument(
-        "--seeds",
-        nargs="+",
-        type=int,
-        default=[0, 1, 2],
-        metavar="N",
-        help=_("seeds of the runs"),
-    )
-    sweep.add_argument("--epochs", type=int, metavar="N", help=_("passes over the training split"))
-    sweep.add_argument("--size", type=int, metavar="N", help=_("side of the images, in pixels"))
-    sweep.add_argument(
-        "--device", metavar=_("NAME"), help=_("where to train: cpu (the default), cuda or mps")
-    )
-    sweep.add_argument(
+    what.add_argument("--threads", type=int, metavar="N", help=_("threads of each run"))
+    for option, about in (
+        ("--set", _("any other setting of a run, as batch_size=128")),
+        ("--dataset-option", _("an option of the data set, as mean=pixel")),
+        ("--family-option", _("an option of the nets, as width=8")),
+    ):
+        what.add_argument(option, action="append", default=[], metavar="NAME=VALUE", help=about)
+
+    how = sweep.add_argument_group(_("how to run it"))
+    how.add_argument(
         "--store",
         type=Path,
         default=Path("build/records"),
         metavar=_("FOLDER"),
         help=_("where the records lie"),
     )
+    how.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help=_("take what is in the store as done (the default), or do it again"),
+    )
+    how.add_argument(
+        "--dry-run", action="store_true", help=_("only say what there is to do and what it costs")
+    )
+    how.add_argument(
+        "--estimate",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help=_("time a few steps of each net first, to say how long it will take (the default)"),
+    )
+    how.add_argument(
+        "--workers", type=int, metavar="N", help=_("runs at once; as many as pay by default")
+    )
+    how.add_argument("--per-gpu", type=int, default=1, metavar="N", help=_("runs that share a GPU"))
 
-    add_subcommands(commands)
-    return parser
+    where = sweep.add_argument_group(
+        _("beyond this machine (see course_utils/degradation/CLUSTERS.md)")
+    )
+    where.add_argument(
+        "--cluster",
+        metavar=_("ADDRESS"),
+        help=_(
+            "a Dask cluster: its scheduler's address or scheduler.json, slurm to start one by "
+            "jobs, local to start one here"
+        ),
+    )
+    where.add_argument(
+        "--slurm",
+        nargs="?",
+        const="slurm",
+        choices=["slurm", "local"],
+        help=_("a Slurm job for each run, by submitit; local does without Slurm, to try it"),
+    )
+    where.add_argument(
+        "--partition", metavar=_("NAME"), help=_("partition of the jobs, on a Slurm cluster")
+    )
+    where.add_argument("--time", type=int, metavar="MIN", help=_("minutes that a job may last"))
+    where.add_argument(
+        "--jobs-folder",
+        type=Path,
+        default=Path("build/jobs"),
+        metavar=_("FOLDER"),
+        help=_("scripts and logs of the jobs; every node must see it"),
+    )
+    where.add_argument(
+        "--cluster-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=_("any other option of submitit or Dask, as slurm_account=course"),
+    )
 
 
 def _add_command(
@@ -267,26 +339,65 @@ def _test(arguments: argparse.Namespace) -> int:
     return 0 if all(result.passed for result in results) else FAILED
 
 
-def _sweep(arguments: argparse.Namespace) -> int:
-    from course_utils import degradation, tables
+def _images(arguments: argparse.Namespace) -> int:
+    from course_utils import course, diagrams
 
-    specs = degradation.grid(
-        dataset=arguments.dataset,
-        dataset_options={} if arguments.size is None else {"size": arguments.size},
-        families=arguments.families or ["plain", "residual"],
-        depths=arguments.depths,
-        seeds=arguments.seeds,
-        epochs=arguments.epochs,
-        **({} if arguments.device is None else {"device": arguments.device}),
+    folder = course.find_root() / "images"
+    written = diagrams.draw_all(folder)
+    print(_("{number} files written to {folder}.").format(number=len(written), folder=folder))
+    return 0
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from course_utils import degradation, sweeps
+
+    settings, dataset_options, family_options, cluster_options = (
+        dict(map(sweeps.parse_setting, given))
+        for given in (
+            arguments.set,
+            arguments.dataset_option,
+            arguments.family_option,
+            arguments.cluster_option,
+        )
+    )
+    if arguments.size is not None:
+        dataset_options["size"] = arguments.size
+    specs = sweeps.specs_of(
+        arguments.profile,
+        families=arguments.families,
+        settings=settings,
+        dataset_options=dataset_options,
+        family_options=family_options,
+        **{
+            name: getattr(arguments, name)
+            for name in (
+                *("dataset", "depths", "seeds", "epochs", "steps"),
+                *("device", "precision", "threads"),
+            )
+        },
+    )
+    engine = sweeps.Engine(
+        workers=arguments.workers,
+        per_gpu=arguments.per_gpu,
+        cluster=arguments.cluster,
+        slurm=arguments.slurm,
+        options=sweeps.job_options(
+            arguments.cluster, arguments.partition, arguments.time, cluster_options
+        ),
+        folder=arguments.jobs_folder,
     )
     try:
-        records = degradation.sweep(specs, arguments.store)
+        sweeps.sweep(
+            specs,
+            arguments.store,
+            engine,
+            resume=arguments.resume,
+            dry_run=arguments.dry_run,
+            estimates=arguments.estimate,
+        )
     except degradation.SweepError as error:
         print(_sentence(error), file=sys.stderr)
         return FAILED
-    print(tables.results(records))
-    try:
-        print(degradation.verdict(records))
-    except ValueError as error:  # a grid too small to judge is run and recorded all the same
-        print(_sentence(error))
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0

@@ -3,18 +3,18 @@
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from course_utils import cli, course, degradation, suite
+from course_utils import cli, course, degradation, suite, sweeps
 from course_utils.i18n import current_language
 
-COMMANDS = ["run", "lab", "test", "sweep", "notebooks", "messages"]
+COMMANDS = ["run", "lab", "test", "images", "sweep", "notebooks", "messages"]
 
 
 @pytest.fixture
@@ -185,109 +185,141 @@ def test_the_check_of_everything_runs_all_parts_and_ends_with_a_table(
 
 
 @pytest.fixture
-def experiment(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
-    """Stands for the experiment; notes what it was asked and answers one record."""
+def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Stands for the command that the arguments are for, and notes what it was asked."""
     asked = SimpleNamespace()
-    spec = SimpleNamespace(family="plain", depth=8, seed=0)
-    record = SimpleNamespace(
-        spec=spec, train_error=0.25, test_error=0.5, parameters=75_002, seconds=3.2
-    )
 
-    def grid(**options: object) -> list[SimpleNamespace]:
-        asked.options = options
-        return [spec]
+    def specs_of(profile: str | None, **said: object) -> list[str]:
+        asked.profile, asked.said = profile, said
+        return ["a spec"]
 
-    def sweep(specs: list[SimpleNamespace], store: Path) -> list[SimpleNamespace]:
-        asked.store = store
-        return [record for _spec in specs]
+    def sweep(specs: list[str], store: Path, engine: sweeps.Engine, **how: object) -> None:
+        asked.store, asked.engine, asked.how = store, engine, how
 
-    monkeypatch.setattr(degradation, "grid", grid)
-    monkeypatch.setattr(degradation, "sweep", sweep)
-    monkeypatch.setattr(degradation, "verdict", lambda _records: "Degradation is shown.")
-    yield asked
+    monkeypatch.setattr(sweeps, "specs_of", specs_of)
+    monkeypatch.setattr(sweeps, "sweep", sweep)
+    return asked
 
 
 SWEEP = (
-    "sweep --dataset digits --families plain residual --depths 8 20 --seeds 0 1 --epochs 2 "
-    "--store out --size 12"
+    "sweep --profile gpu --dataset digits --family plain residual --depths 8 20 --seeds 0 1 "
+    "--epochs 2 --store out --size 12 --device cuda --precision bf16 --threads 2 "
+    "--set nesterov=true --dataset-option clutter=3 --family-option width=8 --no-resume "
+    "--dry-run --no-estimate --workers 3 --per-gpu 2"
 )
 
 
-def test_a_sweep_asks_for_the_grid_and_prints_records_and_verdict(
-    experiment: SimpleNamespace, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sweep_hands_on_what_was_said(asked: SimpleNamespace) -> None:
     assert cli.main(SWEEP.split()) == 0
-    assert experiment.options == {
+    assert asked.profile == "gpu"
+    assert asked.said == {
         "dataset": "digits",
         "families": ["plain", "residual"],
         "depths": [8, 20],
         "seeds": [0, 1],
         "epochs": 2,
-        "dataset_options": {"size": 12},
+        "steps": None,
+        "device": "cuda",
+        "precision": "bf16",
+        "threads": 2,
+        "settings": {"nesterov": True},
+        "dataset_options": {"clutter": 3, "size": 12},
+        "family_options": {"width": 8},
     }
-    assert experiment.store == Path("out")
-    _header, row, verdict = capsys.readouterr().out.splitlines()
-    assert row.split() == ["plain-8", "1", "25.0%", "50.0%", "75,002", "3"]
-    assert verdict == "Degradation is shown."
+    assert asked.store == Path("out")
+    assert asked.engine == sweeps.Engine(workers=3, per_gpu=2)
+    assert asked.how == {"resume": False, "dry_run": True, "estimates": False}
 
 
 @pytest.mark.parametrize(
     "said",
     [
-        "--family plain own:build --device cuda",
-        "--family plain --family own:build --device cuda",
-        "--families plain own:build --device cuda",
+        "--family plain own:build",
+        "--family plain --family own:build",
+        "--families plain own:build",
     ],
 )
-def test_families_are_said_together_or_one_by_one(said: str, experiment: SimpleNamespace) -> None:
+def test_families_are_said_together_or_one_by_one(said: str, asked: SimpleNamespace) -> None:
     assert cli.main(["sweep", *said.split()]) == 0
-    assert experiment.options["families"] == ["plain", "own:build"]
-    assert experiment.options["device"] == "cuda"
+    assert asked.said["families"] == ["plain", "own:build"]
 
 
-def test_what_is_not_said_is_left_to_the_experiment(experiment: SimpleNamespace) -> None:
+def test_what_is_not_said_is_left_to_the_experiment(asked: SimpleNamespace) -> None:
     assert cli.main(["sweep"]) == 0
-    assert experiment.options["families"] == ["plain", "residual"]
-    assert experiment.options["depths"] == [8, 20, 56]
-    assert experiment.options["seeds"] == [0, 1, 2]
-    assert experiment.options["dataset_options"] == {}
-    assert experiment.options["epochs"] is None
-    assert "device" not in experiment.options
+    assert asked.profile is None
+    assert not any(asked.said.values())
+    assert asked.engine == sweeps.Engine()
+    assert asked.how == {"resume": True, "dry_run": False, "estimates": True}
+
+
+@pytest.mark.parametrize(
+    ("said", "engine"),
+    [
+        ("--cluster tcp://10.0.0.1:8786", {"cluster": "tcp://10.0.0.1:8786"}),
+        (
+            "--cluster slurm --workers 8 --partition gpu --time 90 --cluster-option memory=4GB",
+            {
+                "cluster": "slurm",
+                "workers": 8,
+                "options": {"queue": "gpu", "walltime": "01:30:00", "memory": "4GB"},
+            },
+        ),
+        (
+            "--slurm --partition gpu --time 90 --per-gpu 4 --jobs-folder logs",
+            {
+                "slurm": "slurm",
+                "per_gpu": 4,
+                "options": {"slurm_partition": "gpu", "timeout_min": 90},
+                "folder": Path("logs"),
+            },
+        ),
+        ("--slurm local", {"slurm": "local"}),
+    ],
+)
+def test_an_engine_is_chosen_by_its_option(
+    said: str, engine: dict[str, Any], asked: SimpleNamespace
+) -> None:
+    assert cli.main(["sweep", *said.split()]) == 0
+    assert asked.engine == sweeps.Engine(**engine)
+
+
+@pytest.mark.parametrize("said", ["--cluster local --slurm", "--cluster local --per-gpu 2"])
+def test_engines_that_exclude_each_other_are_a_sentence(
+    said: str, asked: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["sweep", *said.split()]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_a_warning_is_shown_as_its_sentence_alone(
-    experiment: SimpleNamespace,
+    asked: SimpleNamespace,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def sweep(specs: list[SimpleNamespace], store: Path) -> list[SimpleNamespace]:
+    def sweep(*_arguments: object, **_options: object) -> None:
         warnings.warn("A record was damaged.", stacklevel=2)
-        return []
 
-    monkeypatch.setattr(degradation, "sweep", sweep)
+    monkeypatch.setattr(sweeps, "sweep", sweep)
     cli.main(["sweep"])
     assert capsys.readouterr().err == "A record was damaged.\n"
 
 
-def test_a_grid_too_small_to_judge_ends_well_with_a_sentence(
-    experiment: SimpleNamespace,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(degradation, "verdict", raising(ValueError("Two depths are needed.")))
-    assert cli.main(["sweep", "--depths", "8"]) == 0
-    assert capsys.readouterr().out.endswith("Two depths are needed.\n")
-
-
 def test_a_sweep_with_runs_that_failed_is_a_sentence_and_status_1(
-    experiment: SimpleNamespace,
+    asked: SimpleNamespace,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     error = degradation.SweepError("plain-8, seed 0: its process died.")
-    monkeypatch.setattr(degradation, "sweep", raising(error))
+    monkeypatch.setattr(sweeps, "sweep", raising(error))
     assert cli.main(["sweep", "--depths", "8"]) == 1
     assert capsys.readouterr().err == "plain-8, seed 0: its process died.\n"
+
+
+def test_a_sweep_that_is_interrupted_ends_with_130(
+    asked: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps, "sweep", raising(KeyboardInterrupt()))
+    assert cli.main(["sweep"]) == 130
 
 
 def test_a_wrong_depth_is_one_sentence_from_the_real_experiment(

@@ -83,10 +83,18 @@ def test_every_field_changes_the_hash() -> None:
         "device": "cuda",
         "precision": "bf16",
         "threads": 2,
+        "warm_start": True,
+        "reestimate_bn": True,
     }
     assert set(changed) == {field.name for field in dataclasses.fields(Spec)}
     hashes = {made().hash, *(made(**{name: value}).hash for name, value in changed.items())}
     assert len(hashes) == 1 + len(changed)
+
+
+def test_a_field_younger_than_the_first_records_leaves_their_hashes_as_they_were() -> None:
+    assert not {"warm_start", "reestimate_bn"} & made().to_dict().keys()
+    assert made(warm_start=True).to_dict()["warm_start"] is True
+    assert made(warm_start=False).hash == made().hash
 
 
 def test_another_recipe_is_another_hash(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,6 +275,15 @@ def test_auto_precision_is_decided_once_and_written_in_the_specs(
     monkeypatch.setattr(spec_module, "best_precision", lambda device: "bf16")
     specs = grid(depths=[8], seeds=[0], precision="auto")
     assert {spec.precision for spec in specs} == {"bf16"}
+
+
+def test_steps_take_the_place_of_epochs_and_warm_starts_go_with_some_depths() -> None:
+    specs = grid(depths=[8, 14], seeds=[0], epochs=3, steps=64_000, warm_start=[14])
+    assert {(spec.epochs, spec.steps) for spec in specs} == {(None, 64_000)}
+    assert [(spec.depth, spec.warm_start) for spec in specs[:2]] == [(8, False), (14, True)]
+    assert all(spec.warm_start for spec in grid(depths=[8], seeds=[0], warm_start=True))
+    with pytest.raises(TypeError, match="warm_start must be True, False or a list of depths"):
+        grid(depths=[8], seeds=[0], warm_start=14)
 
 
 @pytest.mark.parametrize("empty", ["families", "depths", "seeds"])

@@ -32,7 +32,7 @@ def _start_worker(
     sys.path[:] = search_path
     # A lock between processes, which tqdm makes by default, outlives a process that ends at once.
     tqdm.set_lock(threading.RLock())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the sweep, which ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Windows there is no mask to inherit
     parent = multiprocessing.parent_process()
 
     def follow() -> None:
@@ -52,7 +52,7 @@ class Processes(ThreadPoolExecutor):
     the folder of the notebook included, even if it is not the one that Python was started in.
 
     Args:
-        workers: number of processes.
+        workers: number of processes, kept under that name.
         variables: additions to the environment, one dictionary a process, in turn.
 
     >>> with Processes(1) as executor:
@@ -68,9 +68,14 @@ class Processes(ThreadPoolExecutor):
         self._leash, self._hold = multiprocessing.Pipe(duplex=False)
         folder = str(Path.cwd())
         self._told = (current_language(), folder, [entry or folder for entry in sys.path])
+        self.workers = workers
         super().__init__(workers, initializer=self._begin)
 
     def _begin(self) -> None:
+        if sys.platform != "win32":
+            # A process is born with the mask of the thread that starts it. Ctrl-C is for the
+            # sweep, which ends its workers.
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         self._own.variables = next(self._variables)
         self._own.pool = None
 

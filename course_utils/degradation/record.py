@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ import torch
 from course_utils.degradation.spec import RECIPE, Spec
 from course_utils.i18n import _
 
-__all__ = ["Record", "describe_machine"]
+__all__ = ["Record", "describe_machine", "peak_megabytes"]
+
+MEGABYTE = 1e6
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class Record:
         diverged: the loss stopped being a finite number.
         seconds, images_per_second: how long it took, and how fast training was.
         machine: where and with what; not part of what two records of a spec agree in.
+        warm_start_steps: steps at the low rate of a warm start; None without one.
+        fidelity: where the run departs from the ResNet paper's, and what it chose where the paper
+            says nothing, in English sentences; empty for nets that are not the paper's.
 
     Raises:
         ValueError: an error that is not in [0, 1].
@@ -57,6 +63,8 @@ class Record:
     seconds: float
     images_per_second: float
     machine: dict[str, Any]
+    warm_start_steps: int | None = None
+    fidelity: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("train_error", "test_error"):
@@ -98,7 +106,7 @@ class Record:
         """
         try:
             plain = json.loads(text)
-            values = {name: plain[name] for name in _FIELDS}
+            values = {name: plain[name] for name in _FIELDS if name not in _LATER or name in plain}
             values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
             record = cls(spec=Spec(**plain["spec"]), **values)
             written = plain["hash"]
@@ -116,6 +124,7 @@ class Record:
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Record) if field.name != "spec"]
+_LATER = ("warm_start_steps", "fidelity")  # the first records do not have them
 
 
 def _processor() -> str:
@@ -125,6 +134,22 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
+
+
+def peak_megabytes(device: str = "cpu") -> float | None:
+    """Memory that this process has held at the most, on the device; None where nothing tells."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_reserved(device) / MEGABYTE
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / MEGABYTE
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MEGABYTE
+    return None
 
 
 def describe_machine(device: str = "cpu") -> dict[str, Any]:

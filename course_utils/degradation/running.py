@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import torch
 
 from course_utils.datasets import Dataset, load
 from course_utils.degradation.families import family
-from course_utils.degradation.record import Record, describe_machine
+from course_utils.degradation.fidelity import fidelity_notes
+from course_utils.degradation.record import Record, describe_machine, peak_megabytes
 from course_utils.degradation.spec import Options, Spec
 from course_utils.models.counting import count_macs, count_parameters
 from course_utils.training import fit, stream_seed
 
-__all__ = ["build", "run"]
+__all__ = ["build", "prepared", "recipe_of", "run"]
 
 
 # torch's generator and its number of threads belong to the process: where an executor runs
@@ -51,6 +55,26 @@ def build(spec: Spec, dataset: Dataset) -> torch.nn.Module:
         )
 
 
+@contextmanager
+def prepared(spec: Spec) -> Iterator[tuple[torch.nn.Module, Dataset]]:
+    """The net of ``spec`` and its data, with torch's threads set for it while the block lasts."""
+    with _RUNNING, _threads(spec.threads):
+        dataset = _load(spec.dataset, spec.dataset_options)
+        yield build(spec, dataset), dataset
+
+
+def recipe_of(spec: Spec) -> dict[str, Any]:
+    """What :func:`course_utils.training.fit` is called with for ``spec``.
+
+    >>> recipe_of(Spec("plain", 8, seed=3, steps=10))["steps"]
+    10
+    """
+    taken = inspect.signature(fit).parameters.values()
+    options = {parameter.name for parameter in taken if parameter.kind is parameter.KEYWORD_ONLY}
+    fields = (field.name for field in dataclasses.fields(spec))
+    return {name: getattr(spec, name) for name in fields if name in options}
+
+
 def run(spec: Spec, *, progress: bool = False) -> Record:
     """Train the net of ``spec`` and measure it; the same spec gives the same numbers.
 
@@ -67,29 +91,9 @@ def run(spec: Spec, *, progress: bool = False) -> Record:
     >>> record.steps, 0 <= record.train_error <= 1
     (2, True)
     """
-    with _RUNNING, _threads(spec.threads):
-        dataset = _load(spec.dataset, spec.dataset_options)
-        model = build(spec, dataset)
+    with prepared(spec) as (model, dataset):
         shape = tuple(dataset.train.images.shape[1:])
-        history = fit(
-            model,
-            dataset,
-            epochs=spec.epochs,
-            steps=spec.steps,
-            batch_size=spec.batch_size,
-            seed=spec.seed,
-            evaluate="epoch",
-            evaluate_every=spec.evaluate_every,
-            learning_rate=spec.learning_rate,
-            schedule=spec.schedule,
-            momentum=spec.momentum,
-            nesterov=spec.nesterov,
-            weight_decay=spec.weight_decay,
-            augmentation=spec.augmentation,
-            device=spec.device,
-            precision=spec.precision,
-            progress=progress,
-        )
+        history = fit(model, dataset, **recipe_of(spec), evaluate="epoch", progress=progress)
         return Record(
             spec=spec,
             train_error=history.train_errors[-1],
@@ -107,5 +111,11 @@ def run(spec: Spec, *, progress: bool = False) -> Record:
             seconds=history.seconds,
             images_per_second=history.images_per_second,
             machine=describe_machine(spec.device)
-            | {"precision": history.precision, "memory_format": history.memory_format},
+            | {
+                "precision": history.precision,
+                "memory_format": history.memory_format,
+                "peak_megabytes": peak_megabytes(spec.device),
+            },
+            warm_start_steps=history.warm_start_steps,
+            fidelity=fidelity_notes(spec, dataset),
         )

@@ -22,6 +22,10 @@ __all__ = ["RECIPE", "Spec", "grid"]
 RECIPE = 1
 """Raised when the code changes the numbers that a spec gives, so that old records stay apart."""
 
+LATER = {"warm_start": False, "reestimate_bn": False}
+"""Fields younger than the first records, with the value that those were made with: a spec that
+has it is the one that it was, with the hash that it had."""
+
 DEFAULT_EPOCHS = 14
 DEVICES = ("cpu", "cuda", "mps")
 
@@ -42,6 +46,8 @@ class Spec:
         epochs, steps: how long, one of the two.
         batch_size, learning_rate, schedule, momentum, nesterov, weight_decay, augmentation: see
             :func:`course_utils.training.fit`.
+        warm_start: begin at a tenth of the learning rate, until the training error is below 80%.
+        reestimate_bn: take the statistics of batch normalisation anew after training.
         evaluate_every: epochs between two measurements of both splits (the last always is one).
         device, precision: ``"fp32"`` or ``"bf16"``, said and not guessed: a spec means the same
             on every machine.
@@ -73,6 +79,8 @@ class Spec:
     device: str = "cpu"
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: int = 1
+    warm_start: bool = False
+    reestimate_bn: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs is None and self.steps is None:
@@ -93,8 +101,11 @@ class Spec:
         family(self.family).check_depth(self.depth, **dict(self.family_options))
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data, for JSON."""
+        """The fields as plain data, for JSON; those of :data:`LATER` only where they say more."""
         plain = dataclasses.asdict(self)
+        for name, default in LATER.items():
+            if plain[name] == default:
+                del plain[name]
         for name in ("dataset_options", "family_options"):
             plain[name] = dict(plain[name])
         return plain
@@ -173,6 +184,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _among(depth: int, depths: Any) -> bool:
+    if not isinstance(depths, list | tuple | set | range):
+        raise TypeError(
+            _("warm_start must be True, False or a list of depths and is {value!r}.").format(
+                value=depths
+            )
+        )
+    return depth in depths
+
+
 def grid(
     *,
     dataset: str = "digits",
@@ -186,8 +207,10 @@ def grid(
     Args:
         dataset: name of the data set.
         families, depths, seeds: the values to combine.
-        options: any other field of :class:`Spec`; ``precision="auto"`` takes the fastest of this
-            machine, and the specs then name it.
+        options: any other field of :class:`Spec`. ``precision="auto"`` takes the fastest of this
+            machine, and the specs then name it. ``warm_start`` may be the list of depths that
+            have one. ``steps`` takes the place of ``epochs``, so that a recipe that counts in
+            steps fits a lesson that counts in epochs.
 
     Raises:
         ValueError, TypeError: nothing to combine, or a value that :class:`Spec` refuses.
@@ -207,8 +230,18 @@ def grid(
         families = (families,)
     if options.get("precision") == "auto":
         options["precision"] = best_precision(options.get("device", "cpu"))
+    if options.get("steps") is not None:
+        options["epochs"] = None
+    warm = options.pop("warm_start", False)
     specs = [
-        Spec(dataset=dataset, family=name, depth=depth, seed=seed, **options)
+        Spec(
+            dataset=dataset,
+            family=name,
+            depth=depth,
+            seed=seed,
+            warm_start=warm if isinstance(warm, bool) else _among(depth, warm),
+            **options,
+        )
         for name, depth, seed in itertools.product(families, depths, seeds)
     ]
     if not specs:

@@ -40,7 +40,12 @@ def _cores() -> int:
 
 
 def local_executor(
-    runs: int, threads: int = 1, *, device: str = "cpu", per_gpu: int = 1
+    runs: int,
+    threads: int = 1,
+    *,
+    device: str = "cpu",
+    per_gpu: int = 1,
+    workers: int | None = None,
 ) -> Processes:
     """Processes on this machine, no more than runs.
 
@@ -51,14 +56,15 @@ def local_executor(
             ``per_gpu`` processes for each GPU, which is the only one they see; on another, one
             process.
         per_gpu: runs that share a GPU.
+        workers: so many processes, and not as many as pay.
     """
+    alone: list[dict[str, str]] = [{}]
+    pays = _cores() // threads if device == "cpu" else per_gpu
     if device == "cuda":
         gpus = max(1, torch.cuda.device_count())
-        workers = min(runs, gpus * per_gpu, max(1, _cores() // threads))
         alone = [{"CUDA_VISIBLE_DEVICES": name} for name in _visible_gpus(gpus)]
-        return Processes(max(1, workers), alone)
-    workers = _cores() // threads if device == "cpu" else 1
-    return Processes(max(1, min(runs, workers)))
+        pays = gpus * per_gpu
+    return Processes(max(1, min(runs, pays if workers is None else workers)), alone)
 
 
 def _visible_gpus(number: int) -> list[str]:
