@@ -20,12 +20,14 @@ CONTENT := $(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1
 READY   := $(VENV)/installed-$(CONTENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab site student badges colab format pins clean
+.PHONY: help install run test lab site student badges colab format pins clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
 	@echo
 	@sed -n 's/^#   //p' Makefile
+
+install: $(READY) ## make .venv, and install in it what requirements.txt pins
 
 run: $(READY) ## run the lessons; notebooks, pages and index.html go to build/ (LESSON, EDITION, PROFILE)
 	@$(PY) -m course_utils run --language $(EDITION) $(if $(LESSON),--lesson $(LESSON)) $(if $(PROFILE),--profile $(PROFILE))

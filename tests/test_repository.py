@@ -20,7 +20,7 @@ def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md"]
+DOCUMENTS = ["README.md", "README.fr.md", "CONTRIBUTING.md"]
 PINS = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text_of("requirements.txt"), re.MULTILINE))
 PROJECT = tomllib.loads(text_of("pyproject.toml"))
 TARGETS = dict(re.findall(r"^([a-z]+):.*?## (.+)$", text_of("Makefile"), re.MULTILINE))

@@ -35,6 +35,7 @@ def add_subcommands(subparsers: Any) -> None:
     _add_badges(subparsers)
     _add_student(subparsers)
     _add_glossary(subparsers)
+    _add_links(subparsers)
 
 
 def _command(
@@ -196,6 +197,21 @@ def _add_glossary(subparsers: Any) -> None:
     page.set_defaults(handler=_glossary)
 
 
+def _add_links(subparsers: Any) -> None:
+    links = _command(
+        subparsers,
+        "links",
+        _("Check that every link of the documents and lessons leads to a file that is there."),
+        "links --external",
+    )
+    links.add_argument(
+        "--external",
+        action="store_true",
+        help=_("try the addresses of other sites too, over the network"),
+    )
+    links.set_defaults(handler=_links)
+
+
 def _add_paths(parser: argparse.ArgumentParser, text: str, nargs: str) -> None:
     parser.add_argument("paths", nargs=nargs, type=Path, metavar="PATH", help=text)
 
@@ -310,6 +326,16 @@ def _glossary(arguments: argparse.Namespace) -> int:
     if write_glossary():
         print(_("{path}: written").format(path=NOTEBOOKS.name + "/GLOSSARY.md"))
     return 0
+
+
+def _links(arguments: argparse.Namespace) -> int:
+    from course_utils.authoring.files import REPOSITORY
+    from course_utils.authoring.links import broken_links, links_of, unreachable
+
+    status = _report(broken_links(REPOSITORY))
+    if arguments.external:
+        status |= _report(unreachable(links_of(REPOSITORY), REPOSITORY))
+    return status
 
 
 def _update(arguments: argparse.Namespace) -> int:

@@ -19,8 +19,8 @@ READMES = ("README.md", "README.fr.md")
 CITATION = "CITATION.cff"
 SITE = "https://github.com"
 COLAB = "https://colab.research.google.com"
-# GitHub's own rules: an owner has letters, digits and single hyphens; a repository dots as well.
-_OWNER = r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}"
+# What GitHub lets stand in a name, old accounts and those of companies included.
+_OWNER = r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}"
 _REPOSITORY = rf"{_OWNER}/(?!\.{{1,2}}$)(?!.*\.git$)[A-Za-z0-9._-]{{1,100}}"
 _SETTING = re.compile(r'^(?P<before>repository = )"[^"\n]*"', re.MULTILINE)
 _BLOCK = re.compile(r"(?<=<!-- badges -->\n).*?(?=<!-- /badges -->)", re.DOTALL)

@@ -1,0 +1,213 @@
+"""The files that GitHub reads are valid, ask for little, and run commands that exist."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from check_jsonschema import main as check
+from click.testing import CliRunner, Result
+
+from course_utils import cli
+from course_utils.authoring.address import stamp_address
+from course_utils.authoring.links import Link, broken_links, links_of, unreachable
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+FORMS = sorted(
+    path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config"
+)
+VALIDATED = [
+    *((path, "github-workflows") for path in WORKFLOWS),
+    *((path, "github-issue-forms") for path in FORMS),
+    (ROOT / ".github" / "ISSUE_TEMPLATE" / "config.yml", "github-issue-config"),
+    (ROOT / ".github" / "dependabot.yml", "dependabot"),
+    (ROOT / "CITATION.cff", "citation-file-format"),
+]
+
+needs_bash = pytest.mark.skipif(
+    sys.platform == "win32" or shutil.which("bash") is None, reason="bash is not there"
+)
+
+
+def valid(path: Path, schema: str) -> Result:
+    return CliRunner().invoke(check, ["--builtin-schema", schema, str(path)])
+
+
+def read(path: Path) -> dict[Any, Any]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    return content
+
+
+def scripts(path: Path) -> list[str]:
+    """The shell scripts of a workflow's steps."""
+    jobs = read(path)["jobs"].values()
+    return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+
+
+def stem(path: Path) -> str:
+    return path.stem
+
+
+@pytest.mark.parametrize(
+    ("path", "schema"), VALIDATED, ids=[path.name for path, _schema in VALIDATED]
+)
+def test_what_github_reads_is_valid(path: Path, schema: str) -> None:
+    answer = valid(path, f"vendor.{schema}")
+    assert answer.exit_code == 0, answer.output
+
+
+def test_the_linter_refuses_what_is_not_valid(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yml"
+    bad.write_text("on: push\njobs:\n  a:\n    runs_on: ubuntu-latest\n", encoding="utf-8")
+    assert valid(bad, "vendor.github-workflows").exit_code == 1
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=stem)
+def test_every_job_ends_within_a_given_time(path: Path) -> None:
+    assert valid(path, "custom.github-workflows-require-timeout").exit_code == 0
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=stem)
+def test_every_action_is_pinned_to_a_commit_and_says_its_version(path: Path) -> None:
+    used = re.findall(r"uses: (.+)", path.read_text(encoding="utf-8"))
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)*", action), action
+
+
+def test_one_version_of_each_action_is_used() -> None:
+    used = {
+        action
+        for path in WORKFLOWS
+        for action in re.findall(r"uses: (.+)", path.read_text(encoding="utf-8"))
+    }
+    assert len({action.split("@")[0] for action in used}) == len(used)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=stem)
+def test_a_workflow_may_read_and_what_writes_says_so_in_its_one_job(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] in ({"contents": "read"}, {})
+    # Keeping GitHub's token for later commands is for the one job that pushes.
+    for name, job in workflow["jobs"].items():
+        pushes = job.get("permissions", {}).get("contents") == "write"
+        assert pushes == ((path.stem, name) == ("stamp", "stamp"))
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/checkout@"):
+                kept = step.get("with", {}).get("persist-credentials", True)
+                assert kept == pushes, name
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=stem)
+def test_nothing_from_outside_is_written_into_a_script(path: Path) -> None:
+    # An expression would be pasted as code; a variable of the environment is only read.
+    assert [script for script in scripts(path) if "${{" in script] == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=stem)
+def test_every_command_that_a_workflow_runs_exists(path: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    for script in scripts(path):
+        assert set(re.findall(r"\bmake ([a-z-]+)", script)) <= targets
+        for line in re.findall(r"-m course_utils (.+)", script):
+            words = line.replace('"$GITHUB_REPOSITORY"', "ada/course").split()
+            assert cli._parser().parse_args(words).handler
+        for file in re.findall(r"(?:bash|python|-r|--constraint) ([\w./-]+\.\w+)", script):
+            assert (ROOT / file).is_file(), file
+
+
+def test_torch_is_the_pinned_one_wherever_it_is_installed_by_hand() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^\.venv/bin/python -m pip install torch.*$", readme, re.MULTILINE)
+    places = [ROOT / ".devcontainer" / "install.sh", ROOT / "README.fr.md"]
+    for path in [*places, ROOT / ".github" / "workflows" / "colab.yml"]:
+        assert line in path.read_text(encoding="utf-8")
+
+
+def test_a_codespace_installs_as_the_readme_says() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    assert container["postCreateCommand"] == "bash .devcontainer/install.sh"
+    script = (ROOT / ".devcontainer" / "install.sh").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make ([a-z]+)$", script, re.MULTILINE)
+    assert targets and all(re.search(rf"^{name}:", makefile, re.MULTILINE) for name in targets)
+    python = re.search(r"python:3\.(\d+)", container["image"])
+    assert python is not None
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert int(python[1]) >= int(project["requires-python"].split(".")[1])
+
+
+@needs_bash
+@pytest.mark.parametrize("name", ["", "ada/course", "bob/fork"])
+def test_only_a_copy_whose_address_is_not_right_is_stamped(tmp_path: Path, name: str) -> None:
+    for file in ("pyproject.toml", "README.md", "README.fr.md", "CITATION.cff"):
+        shutil.copy(ROOT / file, tmp_path)
+    stamp_address(name, tmp_path)
+    (stamp,) = [path for path in WORKFLOWS if path.stem == "stamp"]
+    (step,) = [
+        step for step in read(stamp)["jobs"]["stamp"]["steps"] if step.get("id") == "address"
+    ]
+    output = tmp_path / "output"
+    output.touch()
+    subprocess.run(
+        ["bash", "-e", "-c", step["run"]],
+        cwd=tmp_path,
+        env=os.environ | {"GITHUB_REPOSITORY": "bob/fork", "GITHUB_OUTPUT": str(output)},
+        check=True,
+    )
+    written = output.read_text(encoding="utf-8")
+    assert written == ("right=true\n" if name == "bob/fork" else "")
+    steps = read(stamp)["jobs"]["stamp"]["steps"]
+    guarded = [one for one in steps if one.get("if") == "steps.address.outputs.right != 'true'"]
+    assert steps.index(step) == 1 and guarded == steps[2:]
+
+
+def test_every_link_within_the_repository_leads_to_a_file() -> None:
+    assert broken_links(ROOT) == []
+    assert len(list(links_of(ROOT))) > 50
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "a b.md").touch()
+    (tmp_path / "README.md").write_text(
+        "[a](a%20b.md) [b](/a%20b.md#x) [c](#here) [d](https://example.org) [e](mailto:a@b.c)\n"
+        "![f](none.png) `[g](code.md)`",
+        encoding="utf-8",
+    )
+    assert broken_links(tmp_path) == ["README.md links to none.png, which is not there."]
+
+
+def test_an_address_is_tried_once_and_only_its_absence_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from course_utils.authoring import links
+
+    answers = {"https://a.org/x": "", "https://b.org/": "404"}
+    tried = []
+
+    def trouble(address: str) -> str:
+        tried.append(address)
+        return answers[address]
+
+    monkeypatch.setattr(links, "_trouble", trouble)
+    found = [
+        Link(tmp_path / "A.md", target)
+        for target in ("https://a.org/x", "https://a.org/x#part", "https://b.org/", "B.md")
+    ]
+    assert list(unreachable(found, tmp_path)) == [
+        "A.md links to https://b.org/, which does not answer (404)."
+    ]
+    assert tried == ["https://a.org/x", "https://b.org/"]
