@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +107,28 @@ def test_layers_in_a_row_see_what_the_formula_says_whatever_the_images(
 ) -> None:
     build, expected = ROWS[name]
     assert receptive_field(build(), (4, *size)) == (expected, expected)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_any_layers_in_a_row_see_what_the_formula_says(seed: int) -> None:
+    draw = random.Random(seed)
+    layers: list[nn.Module] = []
+    fields, steps = [1, 1], [1, 1]
+    for _layer in range(draw.randint(1, 5)):
+        kernel = (draw.choice([1, 2, 3, 4, 5]), draw.choice([1, 2, 3, 5]))
+        stride = (draw.choice([1, 1, 2, 3]), draw.choice([1, 2]))
+        half = (kernel[0] // 2, kernel[1] // 2)
+        dilation = draw.choice([1, 1, 2, 3])
+        if draw.random() < 0.5:
+            around, groups = (dilation * half[0], dilation * half[1]), draw.choice([1, 2, 4])
+            layers.append(nn.Conv2d(4, 4, kernel, stride, around, dilation, groups))
+        else:
+            dilation = 1
+            layers.append(nn.MaxPool2d(kernel, stride, half, ceil_mode=draw.random() < 0.5))
+        for axis in range(2):
+            fields[axis] += (kernel[axis] - 1) * dilation * steps[axis]
+            steps[axis] *= stride[axis]
+    assert receptive_field(nn.Sequential(*layers), (4, 40, 33)) == tuple(fields)
 
 
 @pytest.mark.parametrize(
