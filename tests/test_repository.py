@@ -30,7 +30,7 @@ needs_make = pytest.mark.skipif(
     reason="make is not there, or is not the one of Linux and macOS",
 )
 # What a make that runs these tests hands on to the makes they start.
-INHERITED = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "LESSON", "EDITION", "PROFILE", "PYTHON"}
+INHERITED = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "LESSON", "EDITION", "PROFILE", "REPO", "PYTHON"}
 
 
 def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -113,6 +113,37 @@ def test_make_alone_lists_every_command_with_what_it_does() -> None:
 def test_make_run_hands_its_arguments_on(bare: Path, arguments: list[str], command: str) -> None:
     last = make("-n", "run", *arguments, folder=bare).stdout.splitlines()[-1]
     assert last.split() == [".venv/bin/python", "-m", "course_utils", *command.split()]
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("target", "arguments", "command"),
+    [
+        ("student", [], "-m course_utils student --language fr"),
+        (
+            "student",
+            ["LESSON=1 3", "EDITION=all"],
+            "-m course_utils student --language all --lesson 1 3",
+        ),
+        ("colab", ["LESSON=3", "EDITION=en"], ".ci/colab.py --language en --lesson 3"),
+        ("badges", ["REPO=ada/course"], "-m course_utils badges --repo 'ada/course'"),
+    ],
+)
+def test_make_hands_arguments_on(
+    bare: Path, target: str, arguments: list[str], command: str
+) -> None:
+    last = make("-n", target, *arguments, folder=bare).stdout.splitlines()[-1]
+    assert last.split() == [".venv/bin/python", *command.split()]
+
+
+@needs_make
+def test_an_address_that_is_not_given_is_asked_for(bare: Path) -> None:
+    python = fake_python(
+        bare, 'if [ "$2" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; fi'
+    )
+    answer = make("badges", f"PYTHON={python}", folder=bare)
+    assert answer.returncode != 0
+    assert "make badges REPO=owner/name" in answer.stderr
 
 
 @needs_make
