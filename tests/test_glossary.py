@@ -15,6 +15,7 @@ from course_utils.authoring.glossary import (
     glossary,
     glossary_page,
     missing_glosses,
+    untranslated_terms,
     write_glossary,
 )
 from course_utils.authoring.normaliser import read_notebook
@@ -103,6 +104,27 @@ def test_a_lesson_uses_the_words_of_the_glossary(path: Path) -> None:
 def test_a_french_lesson_gives_the_english_of_a_term_at_its_first_use(path: Path) -> None:
     found = [(cell.id, term.english) for cell, term in missing_glosses(read_notebook(path))]
     assert found == []
+
+
+@pytest.mark.parametrize("path", [path for path in EDITIONS if path.parent.name == "fr"], ids=name)
+def test_the_english_edition_has_the_glossarys_word_for_each_term_of_the_french(path: Path) -> None:
+    english = NOTEBOOKS / "en" / path.name
+    if not english.exists():
+        pytest.skip("not translated yet")
+    translations = {cell.id: cell.source for cell in read_notebook(english).cells}
+    found = [
+        (cell.id, term.english)
+        for cell in read_notebook(path).cells
+        if cell.cell_type == "markdown" and cell.id in translations
+        for term in untranslated_terms(cell.source, translations[cell.id])
+    ]
+    assert found == []
+
+
+def test_emphasis_and_everyday_words_do_not_hide_or_make_a_term() -> None:
+    assert untranslated_terms("Le *pooling* global.", "Global **pooling**.") == []
+    assert untranslated_terms("Ce n'est pas un lot.", "It is no bargain.") == []
+    assert untranslated_terms("Un réseau résiduel.", "A plain network, a residual one.") == []
 
 
 def test_the_messages_use_the_words_of_the_glossary() -> None:

@@ -20,11 +20,13 @@ __all__ = [
     "glossary",
     "glossary_page",
     "missing_glosses",
+    "untranslated_terms",
     "write_glossary",
 ]
 
 TABLE = PACKAGE / "authoring" / "glossary.csv"
 PAGE = NOTEBOOKS / "GLOSSARY.md"
+SHORT = 4  # letters
 _ITALICS = re.compile(r"(?<![*\w])\*(?!\*)([^*\n]+)\*(?!\*)")
 _APOSTROPHES = str.maketrans({"’": "'", "\N{NO-BREAK SPACE}": " "})
 
@@ -112,10 +114,33 @@ def missing_glosses(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, Term
         for number, cell in enumerate(cells):
             prose = markdown.without_code(cell.source).translate(_APOSTROPHES)
             italics += _ITALICS.findall(prose)
-            if number > 0 and _pattern(term.french).search(_unfolded(prose)):
+            if number > 0 and _pattern(term.french).search(_plain(_unfolded(prose))):
                 if not any(_pattern(term.english).search(words) for words in italics):
                     yield cell, term
                 break
+
+
+def untranslated_terms(french: str, english: str) -> list[Term]:
+    """The terms that a French text uses and its English has other words for.
+
+    The words of a term may stand apart there, as in "a plain network and a residual one".
+
+    Args:
+        french: the Markdown of a French cell.
+        english: the Markdown of its translation.
+
+    >>> [term.english for term in untranslated_terms("Un champ réceptif.", "A field of view.")]
+    ['receptive field']
+    """
+    one, other = (_plain(markdown.without_code(text)) for text in (french, english))
+    return [
+        term
+        for term in glossary()
+        # « pas », « lot » and « bord » are everyday words too.
+        if len(term.french) > SHORT
+        and _pattern(term.french).search(one.translate(_APOSTROPHES))
+        and not all(_pattern(word).search(other) for word in term.english.split())
+    ]
 
 
 def glossary_page() -> str:
@@ -151,6 +176,10 @@ def _pattern(term: str) -> re.Pattern[str]:
     words = [re.escape(word) for word in term.split()]
     # Between two words a plural's ending may stand, as in « cartes de caractéristiques ».
     return re.compile(r"(?<!\w)" + r"(?:s|x)?\s+".join(words) + r"(?:s|es|x)?(?!\w)", re.IGNORECASE)
+
+
+def _plain(prose: str) -> str:
+    return prose.replace("*", "")
 
 
 def _unfolded(prose: str) -> str:
