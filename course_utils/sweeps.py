@@ -182,6 +182,8 @@ class Engine:
         if self.cluster:
             if self.cluster in ("local", "slurm"):
                 options.setdefault("jobs", min(len(specs), self.workers or 2))
+            if self.cluster == "slurm":
+                options.setdefault("job_cpu", threads)
             with dask_executor(self.cluster, specs, **options) as (executor, workers):
                 yield executor, workers
         elif self.slurm:

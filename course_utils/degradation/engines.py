@@ -206,7 +206,7 @@ def _own_cluster(distributed: Any, kind: str, *, jobs: int = 1, **parameters: An
             n_workers=jobs, threads_per_worker=1, dashboard_address=None, **parameters
         )
     cluster = importlib.import_module("dask_jobqueue").SLURMCluster(
-        cores=1, processes=1, **parameters
+        **{"cores": 1, "processes": 1, "memory": "4GB", **parameters}
     )
     cluster.scale(jobs=jobs)
     return cluster
