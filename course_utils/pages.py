@@ -157,13 +157,15 @@ def page(notebook: nbformat.NotebookNode, language: str) -> str:
     """An executed lesson as one HTML text that a browser shows without a network.
 
     Pictures and styles lie inside the page and formulas are MathML. Progress bars and other
-    widgets, which only a running kernel can draw, are left out.
+    widgets, which only a running kernel can draw, are left out, and so is code that is folded in
+    the notebook and shows nothing.
 
     Args:
         notebook: the lesson, with its outputs.
         language: of its prose, ``"fr"`` or ``"en"``.
     """
     shown = nbformat.from_dict(notebook)
+    shown.cells = [cell for cell in shown.cells if not _is_silent_plumbing(cell)]
     for cell in shown.cells:
         if cell.cell_type == "code":
             cell.outputs = [
@@ -174,6 +176,11 @@ def page(notebook: nbformat.NotebookNode, language: str) -> str:
     exporter = _Page(raw_template=TEMPLATE, language_code=language)  # type: ignore[no-untyped-call]
     html, _resources = exporter.from_notebook_node(shown)
     return html
+
+
+def _is_silent_plumbing(cell: nbformat.NotebookNode) -> bool:
+    folded = cell.metadata.get("jupyter", {}).get("source_hidden", False)
+    return cell.cell_type == "code" and folded and not cell.outputs
 
 
 def card_of(notebook: nbformat.NotebookNode, folder: Path, language: str, stem: str) -> Card:

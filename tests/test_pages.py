@@ -83,6 +83,19 @@ def test_pictures_keep_their_description_and_widgets_are_left_out() -> None:
     assert "0/3" not in html
 
 
+def test_folded_code_is_left_out_unless_it_shows_something() -> None:
+    folded = {"jupyter": {"source_hidden": True}}
+    output = new_output("stream", name="stdout", text="seen\n")
+    cells = [
+        new_code_cell("plumbing = 1", metadata=folded),
+        new_code_cell("drawing = 2", metadata=folded, outputs=[output]),
+        new_code_cell("lesson = 3"),
+    ]
+    html = page(new_notebook(cells=cells), "en")
+    assert "plumbing" not in html
+    assert "drawing" in html and "seen" in html and "lesson" in html
+
+
 def test_a_page_leaves_the_notebook_as_it_was_and_carries_its_title_and_language() -> None:
     bar = new_output("display_data", {WIDGET: {"model_id": "1"}})
     notebook = new_notebook(
