@@ -326,6 +326,7 @@ def test_a_notebook_shows_the_table_how_to_read_it_and_a_sentence_a_change(tmp_p
     assert base[:3] == ["base", "", "29.7"]  # 29, 30 and 30 for the seeds 3, 1 and 4
     assert deep[:2] == ["a<b", "depth: 8 → 14"] and str(deep[2]).startswith("+20.0  [+")
     assert same == ["same", "nothing", "0", "0", "0", "0"]
+    assert repr(ablation) == str(ablation)  # where HTML is not shown
     html = ablation._repr_html_()
     assert "over 3 seeds" in html and html.count("<li>") == 2
     assert "a&lt;b" in html and "a<b" not in html

@@ -303,6 +303,7 @@ def test_text_and_notebook_show_a_line_a_stage_the_totals_and_the_verdict() -> N
     assert lines[0].split() == ["stages.0", "3×3,", "8", "8×4×4", "232", "3,456", "3", "1.3"]
     assert "whole image" in lines[-1]
     assert total.split()[:2] == ["total", "914"]
+    assert repr(report) == str(report)  # where HTML is not shown
     html = report._repr_html_()
     assert html.startswith("<table>") and f"<p>{verdict}</p>" in html
 

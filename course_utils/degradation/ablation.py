@@ -283,6 +283,8 @@ class Ablation:
     def __str__(self) -> str:
         return "\n".join(map(str, self.effects.values()))
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         sentences = "".join(f"<li>{escape(str(effect))}</li>" for effect in self.effects.values())
         return f"{self.table._repr_html_()}<p>{escape(self.note)}</p><ul>{sentences}</ul>"

@@ -363,6 +363,8 @@ class Summary:
     def __str__(self) -> str:
         return "\n".join(filter(None, (str(self.table), self.verdict)))
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         paragraph = f"<p>{escape(self.verdict)}</p>" if self.verdict else ""
         return self.table._repr_html_() + paragraph
