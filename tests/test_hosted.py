@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from course_utils import hosted
 from course_utils.authoring.files import REPOSITORY
@@ -48,12 +51,25 @@ def test_what_only_runs_notebooks_from_outside_is_never_asked_for(
 
 
 def test_every_requirement_it_leaves_out_is_one_of_the_course() -> None:
-    import tomllib
-
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     own = {hosted._distribution(line) for line in tomllib.loads(text)["project"]["dependencies"]}
     assert own >= hosted.OUTSIDE
     assert not {"torch", "numpy", "ipywidgets", "matplotlib"} & hosted.OUTSIDE
+
+
+def test_the_course_allows_the_versions_that_colab_comes_with() -> None:
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    allowed = {
+        requirement.name: requirement.specifier
+        for requirement in map(Requirement, tomllib.loads(text)["project"]["dependencies"])
+    }
+    pins = (REPOSITORY / ".ci" / "colab.txt").read_text(encoding="utf-8")
+    versions = dict(re.findall(r"^([\w-]+)==([\d.]+?)(?:\.\*)?$", pins, re.MULTILINE))
+    assert {"torch", "torchvision", "numpy", "ipykernel", "ipywidgets"} <= versions.keys()
+    for name in versions.keys() & allowed.keys():
+        assert versions[name] in allowed[name], name
+    # The one that the first cell is to install there, as it would any other.
+    assert "tqdm" in allowed and "tqdm" not in versions
 
 
 def test_every_installed_version_is_a_constraint() -> None:
