@@ -20,7 +20,7 @@ CONTENT := $(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1
 READY   := $(VENV)/installed-$(CONTENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lab site student badges colab format pins clean
+.PHONY: help install run test lab site student badges colab images format pins clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ badges: $(READY) ## write the repository's address where it is shown: badges, fi
 
 colab: $(READY) ## run the lessons under Colab's versions, made under build/ (LESSON, EDITION)
 	@$(PY) .ci/colab.py --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
+
+images: $(READY) ## draw the pictures of images/ anew from the modules, and their gallery
+	@$(PY) -m course_utils images
 
 format: $(READY) ## put the code, the lessons' too, in the project's layout
 	@$(PY) -m ruff check --fix .

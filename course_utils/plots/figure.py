@@ -14,7 +14,15 @@ from PIL import Image
 
 from course_utils.i18n import _, number
 
-__all__ = ["FAMILIES", "INK", "DescribedFigure", "family_style", "finish", "style_of"]
+__all__ = [
+    "FAMILIES",
+    "INK",
+    "DescribedFigure",
+    "family_style",
+    "finish",
+    "show_described",
+    "style_of",
+]
 
 # Okabe and Ito's palette, told apart by the colour-blind; each colour has a line and a marker.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -50,16 +58,28 @@ class DescribedFigure(Figure):
 
     def _ipython_display_(self) -> None:
         """Show the picture, then its description, folded: not every reader shows ``alt``."""
-        picture = {"image/png": self.png(), "text/plain": self.description}
-        display(  # type: ignore[no-untyped-call]
-            picture, raw=True, metadata={"image/png": {"alt": self.description}}
-        )
-        words = {
-            "text/html": f"<details><summary>{escape(_('Description of the figure'))}</summary>"
-            f"<p>{escape(self.description)}</p></details>",
-            "text/plain": "",
-        }
-        display(words, raw=True)  # type: ignore[no-untyped-call]
+        show_described(self.png(), self.description)
+
+
+def show_described(png: bytes, description: str, *, size: tuple[int, int] | None = None) -> None:
+    """Show a PNG in a notebook, then its description, folded: not every reader shows ``alt``.
+
+    Args:
+        png: the picture.
+        description: its alternative text, and what stands in its place where there are none.
+        size: width and height to show it at, in pixels; its own by default.
+    """
+    about: dict[str, Any] = {"alt": description}
+    if size is not None:
+        about |= {"width": size[0], "height": size[1]}
+    picture = {"image/png": png, "text/plain": description}
+    display(picture, raw=True, metadata={"image/png": about})  # type: ignore[no-untyped-call]
+    words = {
+        "text/html": f"<details><summary>{escape(_('Description of the figure'))}</summary>"
+        f"<p>{escape(description)}</p></details>",
+        "text/plain": "",
+    }
+    display(words, raw=True)  # type: ignore[no-untyped-call]
 
 
 def style_of(index: int) -> dict[str, Any]:

@@ -1,0 +1,278 @@
+"""What a module does, seen by running it: its operators, their shapes, who reads from whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from course_utils.i18n import _
+from course_utils.models.counting import count_parameters, evaluating
+
+__all__ = ["Graph", "Operator", "describe_module", "shape_text", "trace"]
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+# What changes a tensor's place or type but none of its numbers is no operator of the drawing.
+SILENT = {"contiguous", "detach", "clone", "to", "float", "requires_grad_", "alias"}
+FUNCTIONS = {
+    "add": ("addition", "+"),
+    "iadd": ("addition", "+"),
+    "radd": ("addition", "+"),
+    "cat": ("concatenation", "concat"),
+    "concat": ("concatenation", "concat"),
+    "concatenate": ("concatenation", "concat"),
+    "relu": ("activation", "ReLU"),
+    "gelu": ("activation", "GELU"),
+    "silu": ("activation", "SiLU"),
+    "sigmoid": ("activation", "sigmoid"),
+    "tanh": ("activation", "tanh"),
+    "softmax": ("activation", "softmax"),
+    "leaky_relu": ("activation", "leaky ReLU"),
+    "batch_norm": ("normalisation", "BN"),
+    "conv2d": ("convolution", "conv"),
+    "linear": ("linear", "linear"),
+    "avg_pool2d": ("pooling", "avg pool"),
+    "max_pool2d": ("pooling", "max pool"),
+    "boolean_dispatch": ("pooling", "max pool"),
+    "adaptive_avg_pool2d": ("pooling", "avg pool"),
+    "mean": ("pooling", "mean"),
+    "amax": ("pooling", "max"),
+    "mul": ("other", "×"),
+    "sub": ("other", "−"),
+    "flatten": ("other", "flatten"),
+    "view": ("other", "reshape"),
+    "reshape": ("other", "reshape"),
+    "pad": ("other", "pad 0"),
+    "getitem": ("other", "slice"),
+}
+
+
+@dataclass
+class Operator:
+    """One box of a drawing.
+
+    Attributes:
+        role: one of ``style.ROLES``.
+        lines: what is written in the box.
+        shape: of what comes out, without the batch.
+        parameters: number of them that the operator holds.
+        reads: places in the graph of the operators whose answers it reads.
+    """
+
+    role: str
+    lines: tuple[str, ...]
+    shape: tuple[int, ...]
+    parameters: int = 0
+    reads: list[int] = field(default_factory=list)
+
+
+Graph = list[Operator]
+"""Operators in the order in which they ran; the inputs come first, the output is last."""
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape as it is written in a picture.
+
+    >>> shape_text((16, 32, 32))
+    '16×32×32'
+    """
+    return "×".join(map(str, shape)) or "1"
+
+
+def describe_module(module: nn.Module) -> tuple[str, tuple[str, ...]]:
+    """Role and lines of one of torch's modules.
+
+    >>> describe_module(nn.Conv2d(16, 32, 3, stride=2, padding=1))
+    ('convolution', ('conv 3×3', 'stride 2'))
+    """
+    if isinstance(module, nn.Conv2d):
+        lines = [f"conv {_square(module.kernel_size)}"]
+        if set(module.stride) != {1}:
+            lines.append(f"stride {_single(module.stride)}")
+        if set(module.dilation) != {1}:
+            lines.append(f"dilation {_single(module.dilation)}")
+        if module.groups > 1:
+            lines.append(f"groups {module.groups}")
+        return "convolution", tuple(lines)
+    if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+        return "normalisation", ("BN",)
+    if isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.InstanceNorm2d):
+        return "normalisation", (type(module).__name__.removesuffix("2d"),)
+    if isinstance(module, nn.AvgPool2d | nn.MaxPool2d):
+        kind = "avg pool" if isinstance(module, nn.AvgPool2d) else "max pool"
+        return "pooling", (f"{kind} {_square(module.kernel_size)}",)
+    if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
+        average = isinstance(module, nn.AdaptiveAvgPool2d)
+        if module.output_size in (1, (1, 1)):
+            return "pooling", ("GAP" if average else "GMP",)
+        return "pooling", ("avg pool" if average else "max pool",)
+    if isinstance(module, nn.Linear):
+        return "linear", ("linear",)
+    if type(module).__module__ == "torch.nn.modules.activation":
+        return "activation", (type(module).__name__,)
+    if isinstance(module, nn.Flatten | nn.Dropout | nn.Dropout2d):
+        return "other", (type(module).__name__.lower(),)
+    return "other", (type(module).__name__,)
+
+
+def _square(size: Any) -> str:
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    return "×".join(map(str, sides))
+
+
+def _single(size: tuple[int, ...]) -> str:
+    return str(size[0]) if len(set(size)) == 1 else "×".join(map(str, size))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _tensors(one)
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _tensors(one)
+
+
+class _Recorder(TorchFunctionMode):
+    """Notes every call that makes a tensor out of tensors already seen."""
+
+    def __init__(self, whole: Callable[[nn.Module], bool]) -> None:
+        super().__init__()
+        self.whole = whole
+        self.graph: Graph = []
+        self.makers: dict[int, int] = {}  # id of a tensor: place of the operator that made it
+        self.kept: list[Tensor] = []  # an id stays the tensor's own while the tensor lives
+        self.within = 0  # modules drawn as one box that are running now
+
+    def note(
+        self, role: str, lines: tuple[str, ...], inputs: Any, output: Tensor, parameters: int = 0
+    ) -> None:
+        reads = [self.makers[id(one)] for one in _tensors(inputs) if id(one) in self.makers]
+        if self.graph and not reads:
+            return  # made of weights alone
+        self.add(Operator(role, lines, tuple(output.shape[1:]), parameters, reads), output)
+
+    def add(self, operator: Operator, output: Tensor) -> None:
+        self.graph.append(operator)
+        self.kept.append(output)
+        self.makers[id(output)] = len(self.graph) - 1
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if self.within or not isinstance(output, Tensor):
+            return output
+        name = getattr(func, "__name__", "").strip("_").removesuffix("_")
+        inputs = (args, kwargs or {})
+        known = [one for one in _tensors(inputs) if id(one) in self.makers]
+        if name in SILENT and known:
+            self.kept.append(output)
+            self.makers[id(output)] = self.makers[id(known[0])]
+        elif name != "get" and known:
+            role, text = FUNCTIONS.get(name, ("other", name.replace("_", " ")))
+            if role == "addition" and len(known) < 2:
+                role = "other"  # of a constant: nothing meets
+            self.note(role, (text,), inputs, output)
+        return output
+
+    def enter(self, module: nn.Module, _inputs: Any) -> None:
+        self.within += self.whole(module)
+
+    def leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if not self.whole(module):
+            return
+        self.within -= 1
+        # An identity is no operator: whoever reads its answer reads what it was given.
+        if not self.within and isinstance(output, Tensor) and not isinstance(module, nn.Identity):
+            role, lines = describe_module(module)
+            self.note(role, lines, inputs, output, count_parameters(module))
+
+
+def trace(
+    module: nn.Module, *inputs: Any, whole: Callable[[nn.Module], bool] | None = None
+) -> Graph:
+    """Run ``module`` once, in eval mode, and note each operator on the way.
+
+    Args:
+        module: any module that answers with one tensor.
+        inputs: what it takes: tensors ``(B, …)``, or lists of tensors.
+        whole: which modules become one operator; torch's own by default.
+
+    Returns:
+        The inputs (role ``"data"``), then the operators that the answer depends on.
+
+    Raises:
+        TypeError: ``module`` is no module, or no input is a tensor.
+        ValueError: the answer is not one tensor, or does not depend on the inputs.
+
+    >>> block = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    >>> [operator.lines[0] for operator in trace(block, torch.zeros(1, 3, 8, 8))]
+    ['$x$', 'conv 3×3', 'ReLU']
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            _(
+                "A drawing is made of a module that has been built, as in MyBlock(16), and this "
+                "is {kind}."
+            ).format(kind=type(module).__name__)
+        )
+    given = list(_tensors(inputs))
+    if not given:
+        raise TypeError(
+            _("A module is drawn as it runs: give it an input too, as in torch.zeros(1, 16, 8, 8).")
+        )
+    recorder = _Recorder(whole or _is_torchs)
+    for place, tensor in enumerate(given):
+        name = "$x$" if len(given) == 1 else f"$x_{{{place}}}$"
+        recorder.add(Operator("data", (name,), tuple(tensor.shape[1:])), tensor)
+    inner = [one for one in module.modules() if one is not module or recorder.whole(one)]
+    hooks = [one.register_forward_pre_hook(recorder.enter) for one in inner]
+    hooks += [one.register_forward_hook(recorder.leave) for one in inner]
+    try:
+        with evaluating(module), recorder:
+            output = module(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not isinstance(output, Tensor):
+        raise ValueError(
+            _("Only modules that answer with one tensor are drawn; this one gives {kind}.").format(
+                kind=type(output).__name__
+            )
+        )
+    if recorder.makers.get(id(output), 0) < len(given):
+        raise ValueError(
+            _(
+                "There is nothing to draw: the answer of this module is its input, or does not "
+                "depend on it."
+            )
+        )
+    return _needed(recorder.graph, recorder.makers[id(output)], len(given))
+
+
+def _is_torchs(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("torch.nn") and not isinstance(module, CONTAINERS)
+
+
+def _needed(graph: Graph, last: int, n_inputs: int) -> Graph:
+    """The part of ``graph`` that ``last`` depends on, and the inputs, in order."""
+    wanted, todo = set(range(n_inputs)), [last]
+    while todo:
+        place = todo.pop()
+        if place not in wanted:
+            wanted.add(place)
+            todo += graph[place].reads
+    order = sorted(wanted)
+    if order[-1] != last:
+        raise AssertionError("an operator after the answer")  # what it reads ran before it
+    where = {old: new for new, old in enumerate(order)}
+    kept = [graph[old] for old in order]
+    for operator in kept:
+        operator.reads = [where[old] for old in operator.reads]
+    return kept
