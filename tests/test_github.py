@@ -9,7 +9,10 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -211,3 +214,38 @@ def test_an_address_is_tried_once_and_only_its_absence_is_a_fault(
         "A.md links to https://b.org/, which does not answer (404)."
     ]
     assert tried == ["https://a.org/x", "https://b.org/"]
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server on this machine whose page /NNN answers with the status NNN."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(int(self.path.strip("/")))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_page_that_is_gone_is_a_fault_and_one_that_refuses_programs_is_not(
+    tmp_path: Path, site: str
+) -> None:
+    found = [Link(tmp_path / "A.md", f"{site}/{status}") for status in (200, 403, 404, 429, 410)]
+    faults = list(unreachable(found, tmp_path))
+    assert [re.search(r"\((\d+)\)", fault)[1] for fault in faults] == ["404", "410"]
+
+
+def test_every_system_and_every_python_is_tested() -> None:
+    (workflow,) = [path for path in WORKFLOWS if path.stem == "test"]
+    matrix = read(workflow)["jobs"]["test"]["strategy"]["matrix"]["include"]
+    assert {row["os"] for row in matrix} == {"ubuntu-latest", "macos-latest", "windows-latest"}
+    assert {row["python"] for row in matrix} == {"3.11", "3.12", "3.13"}
