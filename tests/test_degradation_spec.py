@@ -85,6 +85,7 @@ def test_every_field_changes_the_hash() -> None:
         "threads": 2,
         "warm_start": True,
         "reestimate_bn": True,
+        "compiled": True,
     }
     assert set(changed) == {field.name for field in dataclasses.fields(Spec)}
     hashes = {made().hash, *(made(**{name: value}).hash for name, value in changed.items())}

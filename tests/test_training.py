@@ -360,6 +360,23 @@ def test_training_learns_and_ends_in_eval_mode() -> None:
     assert history.images_per_second > 0 and history.seconds > 0
 
 
+def test_compiled_steps_are_asked_for_with_one_shape_and_train_the_same_net(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def compiler(model: nn.Module, **options: Any) -> nn.Module:  # the real one takes a minute
+        asked.append(options)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    eager, compiled = net(), net()
+    histories = [train(eager), train(compiled, compiled=True)]
+    assert asked == [{"dynamic": False, "mode": None}]
+    assert timeless(histories[0]) == timeless(histories[1])
+    assert torch.equal(weights(eager), weights(compiled))
+
+
 # --- how long, and when it is measured -----------------------------------------------------
 
 

@@ -91,7 +91,8 @@ def _choices(spec: Spec) -> Iterator[str]:
     )
     yield "weight decay is on every parameter, biases and batch normalisation included"
     yield "pixels are in [0, 1] before the mean is subtracted"
-    yield f"the arithmetic is {spec.precision} on {spec.device.split(':')[0]}"
+    fused = ", its layers fused by torch.compile" if spec.compiled else ""
+    yield f"the arithmetic is {spec.precision} on {spec.device.split(':')[0]}{fused}"
     yield (
         "batch normalisation is measured with its statistics taken anew after training, over the "
         "training images without augmentation"

@@ -22,7 +22,7 @@ __all__ = ["RECIPE", "Spec", "grid"]
 RECIPE = 1
 """Raised when the code changes the numbers that a spec gives, so that old records stay apart."""
 
-LATER = {"warm_start": False, "reestimate_bn": False}
+LATER = {"warm_start": False, "reestimate_bn": False, "compiled": False}
 """Fields younger than the first records, with the value that those were made with: a spec that
 has it is the one that it was, with the hash that it had."""
 
@@ -48,6 +48,7 @@ class Spec:
             :func:`course_utils.training.fit`.
         warm_start: begin at a tenth of the learning rate, until the training error is below 80%.
         reestimate_bn: take the statistics of batch normalisation anew after training.
+        compiled: the steps are compiled, see :func:`course_utils.training.fit`.
         evaluate_every: epochs between two measurements of both splits (the last always is one).
         device, precision: ``"fp32"`` or ``"bf16"``, said and not guessed: a spec means the same
             on every machine.
@@ -81,6 +82,7 @@ class Spec:
     threads: int = 1
     warm_start: bool = False
     reestimate_bn: bool = False
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs is None and self.steps is None:
