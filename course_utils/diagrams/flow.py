@@ -78,7 +78,7 @@ def draw(module: nn.Module, *inputs: Any, depth: int | None = None) -> Diagram:
     >>> from course_utils.models import identity_block
     >>> drawing = draw(identity_block(16), torch.zeros(1, 16, 8, 8))
     >>> drawing.description
-    'A diagram of ResidualBlock, ... 7. addition (5, x): 16×8×8; ...'
+    'A diagram of ResidualBlock, ... 6. addition (5, x): 16×8×8; ...'
     """
     whole = None
     if depth is not None:

@@ -211,6 +211,7 @@ def trace(
         TypeError: ``module`` is no module, or no input is a tensor.
         ValueError: the answer is not one tensor, or does not depend on the inputs.
 
+    >>> import torch
     >>> block = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
     >>> [operator.lines[0] for operator in trace(block, torch.zeros(1, 3, 8, 8))]
     ['$x$', 'conv 3×3', 'ReLU']
