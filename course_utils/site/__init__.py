@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
+
+from fontTools.ttLib import TTFont
 
 from course_utils.i18n import LANGUAGES, _
 from course_utils.site.sources import write_front_page, write_sources
@@ -13,15 +16,16 @@ from course_utils.site.sources import write_front_page, write_sources
 __all__ = ["build_site"]
 
 
-def build_site(root: Path) -> Path:
+def build_site(root: Path, site: Path | None = None) -> Path:
     """Write the web edition to ``build/site/``, and answer the path of its first page.
 
     The lessons are shown with the outputs that are stored in them: nothing is executed. A page that
-    Sphinx warns of, a link that leads nowhere or a formula that cannot be set stops the build. What
-    an earlier build left is removed first.
+    Sphinx warns of, a link that leads nowhere or a formula that cannot be set stops the build.
 
     Args:
         root: the folder of the course.
+        site: where to write instead; what is there is removed first, and so is the folder of that
+            name and ``-sources``, which holds what Sphinx reads.
 
     Raises:
         ValueError: there is no lesson in one of the languages, or Sphinx warned of something; what
@@ -29,14 +33,15 @@ def build_site(root: Path) -> Path:
         ModuleNotFoundError: Sphinx, its theme or its reader of notebooks is not installed.
         OSError: a file cannot be written.
     """
-    site, work = root / "build" / "site", root / "build" / "site-sources"
+    site = site or root / "build" / "site"
+    work = site.with_name(f"{site.name}-sources")
     for earlier in (site, work):
         shutil.rmtree(earlier, ignore_errors=True)
     for language in LANGUAGES:
-        write_sources(root, language, work / language)
+        write_sources(root, language, work / language / "sources")
     # Both at a time: each takes one core, and most of it goes into reading the notebooks.
     running = {
-        language: subprocess.Popen(_command(language, work, site), cwd=root)
+        language: subprocess.Popen(_command(language, work / language), cwd=root)
         for language in LANGUAGES
     }
     failed = [language for language, process in running.items() if process.wait() != 0]
@@ -47,14 +52,25 @@ def build_site(root: Path) -> Path:
                 "it again."
             ).format(languages=", ".join(failed))
         )
+    site.mkdir(parents=True)
+    for language in LANGUAGES:
+        shutil.move(work / language / "html", site / language)
+    _write_font(site / "STIXTwoMath.woff")
     return write_front_page(site)
 
 
-def _command(language: str, work: Path, site: Path) -> list[str]:
+def _write_font(path: Path) -> None:
+    """Write the font of the formulas: few machines have one that knows how to place an index."""
+    font = TTFont(files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf")
+    font.flavor = "woff"
+    font.save(path)
+
+
+def _command(language: str, work: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning"),
         *("--conf-dir", str(Path(__file__).parent)),
-        *("--doctree-dir", str(work / "doctrees" / language)),
+        *("--doctree-dir", str(work / "doctrees")),
         *("--define", f"language={language}"),
-        *(str(work / language), str(site / language)),
+        *(str(work / "sources"), str(work / "html")),
     ]

@@ -121,6 +121,11 @@ def _dressed(html: str, switch: str, *, in_english: bool) -> Markup:
         lambda found: found[1] + escape(words[found[2]]),
         html,
     )
+    html = re.sub(
+        'aria-label="Toggle navigation of ([^"]*)"',
+        lambda found: f'aria-label="{escape(_("Pages under"))} {found[1]}"',
+        html,
+    )
     html = _put(html, '<div class="content-icon-container">', after=switch)
     for before, after in {
         # A heading without a level, which these are not.
@@ -130,6 +135,8 @@ def _dressed(html: str, switch: str, *, in_english: bool) -> Markup:
         'class="sidebar-drawer"',
         '<aside class="toc-drawer': f'<aside aria-label="{escape(_("Contents of the page"))}" '
         'class="toc-drawer',
+        # What is folded has a name to be seen, which is then the name to be heard.
+        '<summary aria-label="Toggle hidden content">': "<summary>",
         # Code wider than the page scrolls: with the keyboard too.
         "<pre>": '<pre tabindex="0">',
         **({"<article ": '<article lang="en" '} if in_english else {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,10 @@ class Picture:
 
 
 def read_pictures(folder: Path, language: str) -> list[Picture]:
-    """The SVG pictures of a folder, those of one language, in the order of their names.
+    """The SVG pictures of a folder, those of one language.
+
+    They come in the order of the headings of the folder's ``README.md``, then in that of their
+    names.
 
     A picture is of one language alone when its name ends in it, as ``net.fr.svg`` does.
 
@@ -36,10 +40,21 @@ def read_pictures(folder: Path, language: str) -> list[Picture]:
         ValueError: a picture is not an SVG, or has no title or no description.
         OSError: a picture cannot be read.
     """
+    readme = folder / "README.md"
+    headings = (
+        re.findall(r"^## (\S+)", readme.read_text(encoding="utf-8"), re.MULTILINE)
+        if readme.exists()
+        else []
+    )
+
+    def place(path: Path) -> tuple[int, str]:
+        named = path.stem in headings
+        return headings.index(path.stem) if named else len(headings), path.name.lower()
+
     others = tuple(f".{other}" for other in LANGUAGES if other != language)
     return [
         _read(path, language)
-        for path in sorted(folder.glob("*.svg"), key=lambda path: path.name.lower())
+        for path in sorted(folder.glob("*.svg"), key=place)
         if not path.stem.endswith(others)
     ]
 
