@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -203,7 +204,11 @@ def dask_executor(
 def _own_cluster(distributed: Any, kind: str, *, jobs: int = 1, **parameters: Any) -> Any:
     if kind == "local":
         return distributed.LocalCluster(
-            n_workers=jobs, threads_per_worker=1, dashboard_address=None, **parameters
+            n_workers=jobs,
+            threads_per_worker=1,
+            dashboard_address=None,
+            silence_logs=logging.ERROR,  # that a worker needed a nudge to end is no news
+            **parameters,
         )
     cluster = importlib.import_module("dask_jobqueue").SLURMCluster(
         **{"cores": 1, "processes": 1, "memory": "4GB", **parameters}

@@ -1,0 +1,60 @@
+"""Time every lesson, run from its first cell to its last as ``make run`` does.
+
+Each lesson runs in a process of its own, at the lessons' own settings or at those of a profile.
+Run it on a machine that does nothing else:
+
+    python benchmarks/lessons_time.py
+    python benchmarks/lessons_time.py --profile quick
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from course_utils.course import find_lessons, find_root
+from course_utils.degradation.record import describe_machine
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Run the lessons, print the table and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--profile", help="of profiles/; the lessons' own settings by default")
+    parser.add_argument("--lessons", nargs="+", type=int, metavar="N")
+    parser.add_argument("--language", default="fr", choices=["fr", "en"])
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    root = find_root()
+    lessons = find_lessons(root, arguments.language, arguments.lessons)
+    seconds = {}
+    for lesson in lessons:
+        command = [sys.executable, "-m", "course_utils", "run", "--lesson", str(lesson.number)]
+        command += ["--language", arguments.language]
+        command += ["--profile", arguments.profile] if arguments.profile else []
+        started = time.perf_counter()
+        subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
+        seconds[lesson.stem] = time.perf_counter() - started
+        print(f"{lesson.stem}: {seconds[lesson.stem]:.0f} s", file=sys.stderr, flush=True)
+    report: dict[str, Any] = {
+        "work": f"the lessons, edition {arguments.language}",
+        "settings": arguments.profile or "the lessons' own",
+        "machine": describe_machine(),
+        "seconds": seconds,
+    }
+    name = f"lessons_time_{arguments.profile}" if arguments.profile else "lessons_time"
+    output = arguments.output or RESULTS / f"{name}.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    for stem, each in seconds.items():
+        print(f"{stem:20} {each:6.0f} s")
+
+
+if __name__ == "__main__":
+    main()

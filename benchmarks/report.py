@@ -1,0 +1,140 @@
+"""Write the table of ``benchmarks/README.md`` from the files of ``benchmarks/results/``.
+
+python benchmarks/report.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+Report = dict[str, Any]
+
+
+def main() -> None:
+    """Put the tables of what was measured between the two marks of the page."""
+    page = HERE / "README.md"
+    page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def filled(page: str, results: Path = HERE / "results") -> str:
+    """``page`` with the tables of the files in ``results`` between its marks."""
+    before, _mark, rest = page.partition(BEGIN)
+    _old, _mark, after = rest.partition(END)
+    parts = [
+        section(path.stem, json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(results.glob("*.json"))
+    ]
+    body = "\n\n".join(parts) or "Nothing was measured yet."
+    return f"{before}{BEGIN}\n\n{body}\n\n{END}{after}"
+
+
+def section(stem: str, report: Report) -> str:
+    """One file as a title, a line on what was measured where, and a table."""
+    kind = next(name for name in TABLES if stem.startswith(name))
+    machine = report["machine"]
+    where = [machine.get("accelerator") or machine["processor"], f"{machine['cores']} cores"]
+    if "threads" in machine:
+        where.append(f"{machine['threads']} thread(s)")
+    where.append(f"torch {machine.get('torch') or machine['versions']['torch']}")
+    if "rounds" in report:
+        where.append(f"{report['rounds']} rounds")
+    settings = f", {report['settings']}" if "settings" in report else ""
+    lines = [f"### `{stem}`", "", f"{report['work']}{settings}. {', '.join(where)}.", ""]
+    lines += TABLES[kind](report)
+    lines += [f"\nSkipped: {what}." for what in report.get("skipped", ())]
+    return "\n".join(lines)
+
+
+def table(headers: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
+    """A Markdown table."""
+    heads = list(headers)
+    lines = [heads, ["---"] * len(heads), *rows]
+    return ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+
+
+def quartiles(each: dict[str, float], digits: int) -> str:
+    """The median, and the quartiles or else the extremes."""
+    low, high = (each["q1"], each["q3"]) if "q1" in each else (each["least"], each["most"])
+    return f"{each['median']:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def throughput(report: Report) -> list[str]:
+    """Images a second, beside the usual loop and beside the machine's matrix products."""
+    rows = []
+    for name, net in report["nets"].items():
+        for contestant, rate in net["images_per_second"].items():
+            precision = "bf16" if "bf16" in contestant else "fp32"
+            gemm = report["gemm_gigaflops"][precision]
+            share = 6 * net["macs"] * rate["median"] / (gemm * 1e9)
+            marked = f"**{contestant}**" if contestant == net["default"] else contestant
+            ratio = quartiles(net["ratio_to_the_usual_loop"][contestant], 2)
+            rows.append([name, marked, quartiles(rate, 0), ratio, f"{share:.0%}"])
+    rates = ", ".join(
+        f"{rate:.0f} in {precision}" for precision, rate in report["gemm_gigaflops"].items()
+    )
+    heads = ["net", "loop", "images/s", "times the usual loop", "of the matrix product"]
+    return [*table(heads, rows), "", f"2048×2048 matrix product, GFLOP/s: {rates}. Bold: default."]
+
+
+def sweep_scaling(report: Report) -> list[str]:
+    """Seconds of a sweep, and the ratios."""
+    rows = [
+        [name, quartiles(each, 1), quartiles(report["seconds_to_start"][name], 1)]
+        for name, each in report["seconds"].items()
+    ]
+    ratios = [[name, quartiles(each, 2)] for name, each in report["ratios"].items()]
+    run = quartiles(report["seconds_a_run"], 1)
+    return [
+        *table(["workers", "seconds", "seconds to start"], rows),
+        "",
+        *table(["ratio", "value"], ratios),
+        "",
+        f"A run takes {run} s with one worker of one thread.",
+    ]
+
+
+def cam(report: Report) -> list[str]:
+    """Milliseconds of maps, and the ratios."""
+    rows = [
+        [name, quartiles({key: 1000 * value for key, value in each.items()}, 0)]
+        for name, each in report["seconds"].items()
+    ]
+    ratios = [[name, quartiles(each, 2)] for name, each in report["ratios"].items()]
+    return [*table(["maps", "milliseconds"], rows), "", *table(["ratio", "value"], ratios)]
+
+
+def densenet_memory(report: Report) -> list[str]:
+    """Megabytes that a step takes, with and without recomputation."""
+    rows = []
+    for name, net in report["nets"].items():
+        kept, recomputed = net["megabytes"]["kept"], net["megabytes"]["recomputed"]
+        saved = f"{recomputed / kept - 1:+.0%}".replace("-", "−")
+        ratio = quartiles(net["time_ratio"], 2) if "time_ratio" in net else "–"
+        rows.append([name, f"{kept:.0f}", f"{recomputed:.0f}", saved, ratio])
+    return table(["DenseNet", "MB, kept", "MB, recomputed", "memory", "time ratio"], rows)
+
+
+def lessons_time(report: Report) -> list[str]:
+    """Seconds of each lesson."""
+    return table(
+        ["lesson", "seconds"],
+        [[f"`{name}`", f"{seconds:.0f}"] for name, seconds in report["seconds"].items()],
+    )
+
+
+TABLES: dict[str, Callable[[Report], list[str]]] = {
+    "throughput": throughput,
+    "sweep_scaling": sweep_scaling,
+    "cam": cam,
+    "densenet_memory": densenet_memory,
+    "lessons_time": lessons_time,
+}
+
+
+if __name__ == "__main__":
+    main()
