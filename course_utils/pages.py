@@ -18,7 +18,15 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from course_utils.i18n import _
 
-__all__ = ["Card", "card_of", "mark_stopped", "page", "to_mathml", "write_index"]
+__all__ = [
+    "Card",
+    "card_of",
+    "is_silent_plumbing",
+    "mark_stopped",
+    "page",
+    "to_mathml",
+    "write_index",
+]
 
 THUMBNAIL_TAG = "thumbnail"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -165,7 +173,7 @@ def page(notebook: nbformat.NotebookNode, language: str) -> str:
         language: of its prose, ``"fr"`` or ``"en"``.
     """
     shown = nbformat.from_dict(notebook)
-    shown.cells = [cell for cell in shown.cells if not _is_silent_plumbing(cell)]
+    shown.cells = [cell for cell in shown.cells if not is_silent_plumbing(cell)]
     for cell in shown.cells:
         if cell.cell_type == "code":
             cell.outputs = [
@@ -178,7 +186,8 @@ def page(notebook: nbformat.NotebookNode, language: str) -> str:
     return html
 
 
-def _is_silent_plumbing(cell: nbformat.NotebookNode) -> bool:
+def is_silent_plumbing(cell: nbformat.NotebookNode) -> bool:
+    """Whether a cell is code that the notebook folds and that shows nothing: pages leave it out."""
     folded = cell.metadata.get("jupyter", {}).get("source_hidden", False)
     return cell.cell_type == "code" and folded and not cell.outputs
 

@@ -10,7 +10,7 @@ import nbformat
 
 from course_utils.course import Lesson, find_lessons
 from course_utils.i18n import _, current_language, set_language
-from course_utils.pages import Card, card_of
+from course_utils.pages import Card, card_of, is_silent_plumbing
 from course_utils.site.gallery import write_gallery
 from course_utils.site.reference import write_reference
 
@@ -99,6 +99,7 @@ def _write_lesson(lesson: Lesson, folder: Path) -> Card:
     shutil.copy(lesson.path, downloads)
     (folder / "lessons" / lesson.language).mkdir(exist_ok=True)
     card = card_of(notebook, folder / "lessons", lesson.language, lesson.stem)
+    notebook.cells = [cell for cell in notebook.cells if not is_silent_plumbing(cell)]
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         # Imports matter to whoever runs the lesson, and are one click away for its reader.
