@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import numpy as np
 import pytest
 from making_records import record, tiny
 from PIL import Image
@@ -90,16 +89,6 @@ def test_figures_write_numbers_as_the_reader_does() -> None:
     figure.savefig(io.BytesIO(), format="png")  # drawing writes the labels
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert any("," in label for label in labels) and not any("." in label for label in labels)
-
-
-def test_in_the_drawing_nested_classes_only_come_nearer_and_others_do_not() -> None:
-    figure = plots.function_classes()
-    for axes, nearer in zip(figure.axes, (False, True), strict=True):
-        labels = [text.get_text() for text in axes.get_legend().get_texts()]
-        distances = [float(label.rsplit(":", 1)[1]) for label in labels]
-        assert bool(np.all(np.diff(distances) < 0)) is nearer
-        if not nearer:
-            assert distances[-1] > distances[0]
 
 
 @pytest.mark.parametrize(

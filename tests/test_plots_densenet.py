@@ -130,7 +130,7 @@ def test_reuse_has_a_row_a_moment_and_a_column_a_block() -> None:
     assert bool(np.ma.getmaskarray(shown)[1, 0])
     assert [axes.get_xlabel() for axes in panels] == ["", ""] + 2 * ["reader: layer"]
     ends = [axes.get_xticklabels()[-1].get_text() for axes in panels]
-    assert ends == ["T", "class", "T", "class"]
+    assert ends == ["T", "classifier", "T", "classifier"]
     assert "after: block 1 1 to 1, block 2 0.5 to 1.5" in figure.description
 
 

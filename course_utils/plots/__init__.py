@@ -24,10 +24,11 @@ from course_utils.plots.experiments import (
     error_by_depth,
     learning_curves,
     published_beside,
+    reference_beside,
     train_against_test,
 )
 from course_utils.plots.figure import DescribedFigure
-from course_utils.plots.measurements import function_classes, lines
+from course_utils.plots.measurements import lines
 
 __all__ = [
     "DescribedFigure",
@@ -39,7 +40,6 @@ __all__ = [
     "error_by_cost",
     "error_by_depth",
     "error_dots",
-    "function_classes",
     "gradient_profiles",
     "layer_costs",
     "learning_curves",
@@ -48,6 +48,7 @@ __all__ = [
     "pareto_front",
     "pixel_mixture",
     "published_beside",
+    "reference_beside",
     "reuse_maps",
     "scene_grid",
     "score_ladder",

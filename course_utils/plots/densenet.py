@@ -86,7 +86,8 @@ def gradient_profiles(
     Lines are medians of the seeds, bands go from the lowest to the highest.
 
     Args:
-        norms: for each moment, for each net, ``(seeds, convolutions)`` norms above zero.
+        norms: for each moment, for each net, named ``family-depth``, ``(seeds, convolutions)``
+            norms above zero.
 
     Raises:
         ValueError: nothing to draw, or seeds with different numbers of convolutions.
@@ -97,7 +98,7 @@ def gradient_profiles(
     panels = figure.subplots(1, len(norms), sharey=True, squeeze=False)[0]
     said = []
     for axes, (moment, nets) in zip(panels, norms.items(), strict=True):
-        for index, (name, runs) in enumerate(nets.items()):
+        for name, runs in nets.items():
             if len({len(run) for run in runs}) != 1:
                 raise ValueError(
                     _("Series {name!r} needs repetitions of one length, and at least one.").format(
@@ -106,7 +107,7 @@ def gradient_profiles(
                 )
             table = np.asarray(runs, dtype=float)  # (seeds, convolutions)
             where = np.arange(1, table.shape[1] + 1)
-            style = style_of(index) | {"markevery": 6, "markersize": 5}
+            style = _net_style(name.rsplit("-", 1)[0], 0) | {"markevery": 6, "markersize": 5}
             axes.fill_between(
                 where, table.min(0), table.max(0), color=style["color"], alpha=0.15, linewidth=0
             )
@@ -130,8 +131,8 @@ def gradient_profiles(
         )
     panels[-1].legend(frameon=False, fontsize=9)
     figure.description = _(
-        "Norm of the gradient of each convolution, logarithmic scale, a panel a moment of the "
-        "training, a line a net. {said}."
+        "Norm of the gradient of each convolution, logarithmic scale, one panel per moment of the "
+        "training, one line per net. {said}."
     ).format(said="; ".join(said))
     return figure
 
@@ -162,7 +163,7 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
     panels = figure.subplots(1, 3, sharey=True)
     costs: tuple[tuple[str, Callable[[Record], float]], ...] = (
         (_("parameters (thousands)"), lambda run: run.parameters / 1e3),
-        (_("multiply-adds an image (millions)"), lambda run: run.macs / 1e6),
+        (_("multiply-adds per image (millions)"), lambda run: run.macs / 1e6),
         (_("training time (s)"), lambda run: run.seconds),
     )
     for axes, (label, cost) in zip(panels, costs, strict=True):
@@ -232,7 +233,7 @@ def reuse_maps(shares: Mapping[str, Tables]) -> DescribedFigure:
     figure.description = _(
         "Tables of coloured squares, a row a moment, a column a block. Each square says how large "
         "the weights are by which a layer reads a source, over the mean of the layer's sources: 1 "
-        "is neutral. Ranges: {ranges}."
+        "is neutral. T is the transition after the block. Ranges: {ranges}."
     ).format(ranges=ranges)
     return figure
 
@@ -256,7 +257,8 @@ def cut_maps(losses: Tables, intact: float) -> DescribedFigure:
     figure, ranges = _block_tables({title: losses}, norm, "viridis", _("loss (nats)"))
     figure.description = _(
         "Tables of coloured squares, a column a block. Each square is the loss when one layer no "
-        "longer reads one source; with nothing cut it is {intact}. Ranges: {ranges}."
+        "longer reads one source; with nothing cut it is {intact}. T is the transition after the "
+        "block. Ranges: {ranges}."
     ).format(intact=number(intact, 2), ranges=ranges)
     return figure
 
@@ -287,11 +289,11 @@ def _block_tables(
                     number(round(value, 2), 3),
                     ha="center",
                     va="center",
-                    fontsize=6,
+                    fontsize=7,
                     color=INK if light else "white",
                 )
             sources, readers = values.shape
-            end = _("class") if place == blocks - 1 else _("T")
+            end = _("classifier") if place == blocks - 1 else _("T")
             axes.set_xticks(range(readers), [*map(str, range(1, readers)), end], fontsize=8)
             axes.set_yticks(range(sources), [_("in"), *map(str, range(1, sources))], fontsize=8)
             axes.set_title(
@@ -305,8 +307,8 @@ def _block_tables(
             spans.append(
                 _("block {number} {low} to {high}").format(
                     number=place + 1,
-                    low=number(float(values.min()), 2),
-                    high=number(float(values.max()), 2),
+                    low=number(float(values.min()), 3),
+                    high=number(float(values.max()), 3),
                 )
             )
         said.append(f"{moment}: {', '.join(spans)}")

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from course_utils.degradation import Record, published
+from course_utils.degradation import Record, Reference, published
 from course_utils.i18n import _, percent
 from course_utils.plots.figure import (
     FAMILIES,
@@ -21,7 +21,13 @@ from course_utils.plots.figure import (
     style_of,
 )
 
-__all__ = ["error_by_depth", "learning_curves", "published_beside", "train_against_test"]
+__all__ = [
+    "error_by_depth",
+    "learning_curves",
+    "published_beside",
+    "reference_beside",
+    "train_against_test",
+]
 
 
 def _by(records: Sequence[Record], key: Callable[[Record], Any]) -> dict[Any, list[Record]]:
@@ -252,4 +258,40 @@ def published_beside(records: Sequence[Record]) -> DescribedFigure:
         "Two panels that are not to be compared by their numbers, only by their shape. Left, the "
         "training error of this run; right, published test errors on CIFAR-10. {said}."
     ).format(said="; ".join(said))
+    return figure
+
+
+def reference_beside(records: Sequence[Record], reference: Reference) -> DescribedFigure:
+    """Our training errors against depth beside those of a larger experiment kept with the course.
+
+    Args:
+        records: of one experiment.
+        reference: what the course keeps, see :func:`course_utils.degradation.references`.
+
+    Raises:
+        ValueError: no records.
+    """
+    _refuse_nothing(records)
+    figure = DescribedFigure("", (9.2, 3.9))
+    said = []
+    titles = (
+        _("this run: {data}").format(data=records[0].spec.dataset),
+        f"{reference.data}, {reference.date}",
+    )
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, title, runs in zip(panels, titles, (records, reference.records), strict=True):
+        errors = "; ".join(_draw_error_by_depth(axes, runs, "train_error"))
+        said.append(f"{title}: {errors}")
+        finish(
+            axes,
+            _("depth (layers with weights)"),
+            _("training error (%)") if axes is panels[0] else "",
+            title,
+        )
+        axes.legend(frameon=False)
+    panels[0].set_ylim(-3, 100)
+    figure.description = _(
+        "Training error against depth, a dot a seed and a line through the medians. Left, this "
+        "run; right, a larger one ({machine}, commit {commit}). {said}."
+    ).format(machine=reference.machine, commit=reference.commit, said=". ".join(said))
     return figure

@@ -1,16 +1,16 @@
-"""Figures of measurements in general, and the drawing of nested classes of functions."""
+"""Figures of measurements in general: several repetitions as lines and bands."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.patches import Ellipse
+from matplotlib.ticker import MaxNLocator
 
 from course_utils.i18n import _, number
-from course_utils.plots.figure import INK, DescribedFigure, finish, style_of
+from course_utils.plots.figure import DescribedFigure, finish, style_of
 
-__all__ = ["function_classes", "lines"]
+__all__ = ["lines"]
 
 
 def lines(
@@ -64,89 +64,8 @@ def lines(
     if logarithmic:
         axes.set_yscale("log")
     finish(axes, xlabel, ylabel, title)
+    if x is None:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=9)
     figure.description = f"{description} {xlabel} / {ylabel}. {'; '.join(said)}.".strip()
     return figure
-
-
-def function_classes() -> DescribedFigure:
-    """Classes of functions of growing size: not nested on the left, nested on the right.
-
-    The star is the function looked for, the dot the nearest one that a class holds.
-    """
-    description = _(
-        "Two drawings of three growing sets of functions and a target outside them. Left, not "
-        "nested: each set is larger than the last but lies elsewhere, and the best function of "
-        "the largest is farther from the target than that of the smallest. Right, nested: each "
-        "set contains the last, so that the best function only comes nearer."
-    )
-    figure = DescribedFigure(description, (8.6, 3.9))
-    left, right = figure.subplots(1, 2)
-    target = (7.6, 6.2)
-    apart = (((3.4, 4.6), 3.0, 2.4, 12), ((3.5, 2.5), 4.6, 2.9, -8), ((2.2, 1.9), 5.6, 3.6, 8))
-    nested = (((4.0, 3.4), 2.4, 1.8, 20), ((4.2, 3.5), 4.6, 3.5, 20), ((4.4, 3.7), 6.9, 5.2, 20))
-    for axes, sets, title in (
-        (left, apart, _("not nested")),
-        (right, nested, _("nested")),
-    ):
-        for index, (center, width, height, angle) in reversed(list(enumerate(sets))):
-            style = style_of(index)
-            axes.add_patch(
-                Ellipse(
-                    center,
-                    width,
-                    height,
-                    angle=angle,
-                    facecolor=style["color"] + "22",
-                    edgecolor=style["color"],
-                    linestyle=style["linestyle"],
-                    linewidth=1.6,
-                )
-            )
-            x, y = _nearest(center, width, height, angle, target)
-            axes.plot([x, target[0]], [y, target[1]], color=style["color"], linewidth=0.9)
-            axes.plot(x, y, style["marker"], color=style["color"])
-            distance = np.hypot(target[0] - x, target[1] - y)
-            axes.plot(
-                [],
-                [],
-                style["marker"],
-                color=style["color"],
-                linestyle=style["linestyle"],
-                label=rf"$\mathcal{{F}}_{index + 1}$ : {number(float(distance), 2)}",
-            )
-        axes.plot(*target, "*", color=INK, markersize=15)
-        axes.annotate("$f^*$", target, xytext=(8, -2), textcoords="offset points", fontsize=13)
-        axes.set_xlim(-1.2, 9.4)
-        axes.set_ylim(-0.6, 7.4)
-        axes.set_aspect("equal")
-        axes.axis("off")
-        axes.set_title(title)
-        handles, labels = axes.get_legend_handles_labels()
-        axes.legend(
-            handles[::-1],
-            labels[::-1],
-            frameon=False,
-            fontsize=9,
-            loc="upper left",
-            title=_("distance to $f^*$"),
-            title_fontsize=9,
-        )
-    return figure
-
-
-def _nearest(
-    center: tuple[float, float],
-    width: float,
-    height: float,
-    angle: float,
-    target: tuple[float, float],
-) -> tuple[float, float]:
-    """The point of an ellipse's edge that is nearest to ``target``."""
-    turn = np.deg2rad(angle)
-    around = np.linspace(0, 2 * np.pi, 2000)
-    u, v = width / 2 * np.cos(around), height / 2 * np.sin(around)
-    x = center[0] + u * np.cos(turn) - v * np.sin(turn)
-    y = center[1] + u * np.sin(turn) + v * np.cos(turn)
-    best = np.argmin((x - target[0]) ** 2 + (y - target[1]) ** 2)
-    return float(x[best]), float(y[best])
