@@ -5,6 +5,7 @@ from course_utils.degradation.families import FAMILIES, composed
 from course_utils.degradation.judging import Change, Verdict, paired_interval, verdict
 from course_utils.degradation.published import PublishedResult, published
 from course_utils.degradation.record import Record
+from course_utils.degradation.references import Reference, references
 from course_utils.degradation.running import build, run
 from course_utils.degradation.spec import Spec, grid
 from course_utils.degradation.store import Store
@@ -18,6 +19,7 @@ __all__ = [
     "Effect",
     "PublishedResult",
     "Record",
+    "Reference",
     "Spec",
     "Store",
     "SweepError",
@@ -29,6 +31,7 @@ __all__ = [
     "local_executor",
     "paired_interval",
     "published",
+    "references",
     "run",
     "sweep",
     "verdict",

@@ -98,6 +98,17 @@ class Record:
         return json.dumps(self.to_dict(), indent=1)
 
     @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Record:
+        """The record that :meth:`to_dict` gave, of whatever recipe it was.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not the whole of one.
+        """
+        values = {name: plain[name] for name in _FIELDS if name not in _LATER or name in plain}
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(spec=Spec(**plain["spec"]), **values)
+
+    @classmethod
     def from_json(cls, text: str) -> Record:
         """The record that :meth:`to_json` wrote.
 
@@ -106,9 +117,7 @@ class Record:
         """
         try:
             plain = json.loads(text)
-            values = {name: plain[name] for name in _FIELDS if name not in _LATER or name in plain}
-            values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-            record = cls(spec=Spec(**plain["spec"]), **values)
+            record = cls.from_dict(plain)
             written = plain["hash"]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(

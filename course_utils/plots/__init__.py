@@ -49,6 +49,7 @@ __all__ = [
     "pixel_mixture",
     "published_beside",
     "reference_beside",
+    "reference_beside",
     "reuse_maps",
     "scene_grid",
     "score_ladder",

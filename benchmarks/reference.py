@@ -1,0 +1,60 @@
+"""Keep the records of a store with the course, for lesson 3 to draw beside the reader's own.
+
+    python benchmarks/reference.py build/records --name cifar10_gpu --data "CIFAR-10"
+
+``--data`` says what the pictures are: "CIFAR-10" for the published files alone, "CIFAR-10, JPEG
+copy" for a copy that lost something. The commit is that of the working tree, which must be clean:
+a record is worth what its code was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import subprocess
+from pathlib import Path
+
+from course_utils.course import find_root
+from course_utils.degradation import Record, Store
+from course_utils.degradation.references import FOLDER, Reference
+
+
+def main() -> None:
+    """Read the store and write the reference."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--date", default=datetime.datetime.now(tz=datetime.UTC).date().isoformat())
+    parser.add_argument("--commit", help="that of the runs; by default, of the working tree")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    commit = arguments.commit or clean_commit(parser)
+    records = tuple(map(anywhere, Store(arguments.store).records()))
+    reference = Reference(arguments.name, arguments.data, arguments.date, commit, records)
+    path = reference.write(arguments.folder)
+    print(f"{path}: {len(records)} records, {path.stat().st_size / 1000:.0f} kB")
+
+
+def anywhere(record: Record) -> Record:
+    """The record without the folder that the data were in on one machine."""
+    options = {key: value for key, value in record.spec.dataset_options if key != "root"}
+    spec = dataclasses.replace(record.spec, dataset_options=tuple(options.items()))
+    return dataclasses.replace(record, spec=spec)
+
+
+def clean_commit(parser: argparse.ArgumentParser) -> str:
+    """The commit of the working tree, refused when files differ from it."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(find_root()), *arguments]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+    if git("status", "--porcelain", "--", "course_utils"):
+        parser.error("course_utils/ differs from its last commit: commit first, or say --commit")
+    return git("rev-parse", "--short=12", "HEAD")
+
+
+if __name__ == "__main__":
+    main()
