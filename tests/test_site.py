@@ -178,6 +178,11 @@ def test_the_frame_of_a_french_page_is_in_french_and_the_docstrings_are_marked_e
     assert "lang" not in lesson.all("article")[0]
 
 
+def test_a_lesson_keeps_its_own_apostrophes() -> None:
+    lesson = pages()[site() / "fr" / "lessons" / "03_degradation.html"]
+    assert "l'erreur d'<em>entraînement</em>" in lesson.text
+
+
 def test_the_gallery_takes_titles_and_descriptions_from_the_pictures(tmp_path: Path) -> None:
     said = inspect.cleandoc(
         """

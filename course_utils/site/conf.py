@@ -29,6 +29,8 @@ nb_render_markdown_format = "myst"
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_dmath_double_inline = True
 myst_heading_anchors = 3
+# Guessed from their neighbours, quotes go wrong beside emphasis: "d'*une*".
+smartquotes = False
 
 # One meaning of a docstring's words: the code's own.
 add_module_names = False
