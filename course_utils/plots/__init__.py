@@ -49,7 +49,6 @@ __all__ = [
     "pixel_mixture",
     "published_beside",
     "reference_beside",
-    "reference_beside",
     "reuse_maps",
     "scene_grid",
     "score_ladder",
