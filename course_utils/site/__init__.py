@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from importlib.resources import files
+from importlib.metadata import distribution
 from pathlib import Path
 
 from fontTools.ttLib import TTFont
@@ -61,7 +61,7 @@ def build_site(root: Path, site: Path | None = None) -> Path:
 
 def _write_font(path: Path) -> None:
     """Write the font of the formulas: few machines have one that knows how to place an index."""
-    font = TTFont(files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf")
+    font = TTFont(distribution("ziamath").locate_file("ziamath/fonts/STIXTwoMath-Regular.ttf"))
     font.flavor = "woff"
     font.save(path)
 
