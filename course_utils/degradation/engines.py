@@ -184,6 +184,7 @@ def dask_executor(
         if address in ("local", "slurm"):
             cluster = stack.enter_context(_own_cluster(distributed, address, **parameters))
             client = stack.enter_context(distributed.Client(cluster))
+            client.wait_for_workers(parameters.get("jobs", 1) if address == "local" else 1)
         elif address.endswith(".json"):
             client = stack.enter_context(distributed.Client(scheduler_file=address))
         else:
