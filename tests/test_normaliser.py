@@ -177,6 +177,7 @@ def test_a_stream_that_vanishes_brings_its_neighbours_together() -> None:
         "  0%|          | 0/10 [00:00<?, ?it/s]",
         "100%|██████████| 1.02k/1.02k [00:00<00:00, 3.4kB/s]",
         "epoch: 12it [00:03,  3.9it/s]",
+        "  0%|          | 00:00<?",
         "100%|##########| 10/10 [01:02:03<00:00,  1.0s/it, loss=0.5]",
     ],
 )

@@ -11,9 +11,11 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course_utils.authoring import add_subcommands, rules
+from course_utils.authoring.address import repository
 from course_utils.authoring.editions import stamp
 from course_utils.authoring.files import Pair, pair_of
-from course_utils.authoring.normaliser import normalise, read_notebook, write_notebook
+from course_utils.authoring.normaliser import read_notebook, write_notebook
+from course_utils.authoring.opening import with_opening
 from course_utils.authoring.rules import RULES, Lesson, Rule, check_lesson, read_lesson
 
 FOLDED = "<details>\n<summary>{}</summary>\n\nx\n\n</details>"
@@ -55,7 +57,7 @@ def good(language: str) -> NotebookNode:
             new_markdown_cell(FOLDED.format("Indice" if french else "Hint"), id=f"hint-{number}"),
         ]
     cells.append(new_markdown_cell("## Quiz", id="quiz"))
-    return normalise(new_notebook(cells=cells))
+    return with_opening(new_notebook(cells=cells), language, repository())
 
 
 @pytest.fixture
@@ -141,6 +143,7 @@ BAD: list[tuple[Rule, Change]] = [
     ),
     (rules.has_folded_hints, text("<details>\n<summary>Hint</summary>\n\nNever closed")),
     (rules.has_folded_hints, text("<details>\n\nNo summary\n\n</details>")),
+    (rules.opens_as_every_lesson, without("opening")),
     (rules.has_parameters, without("settings")),
     (rules.has_parameters, code(metadata={"tags": ["parameters"]})),
     (rules.has_exercises, retagged("exercise-0")),

@@ -82,8 +82,13 @@ _HOST_TYPE = re.compile(r"application/vnd\.google\.")
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 _LANGUAGE = {"name": "python"}
 
-# tqdm's line, with a total ("12%|█▏   | 3/25 [00:01<00:09, 2.3it/s]") or without ("3it [00:01]").
-_BAR = re.compile(r"\d+%\|[^|\n]*\| *\S+/\S+ \[[^\]\n]*\]|\d\S* ?\[\d+:\d\d[^\]\n]*\]")
+# tqdm's line, with a total ("12%|█▏   | 3/25 [00:01<00:09, 2.3it/s]") or without ("3it [00:01]"),
+# and that of a sweep, which shows times alone ("12%|█▏   | 00:01<00:09").
+_BAR = re.compile(
+    r"\d+%\|[^|\n]*\| *\S+/\S+ \[[^\]\n]*\]"
+    r"|\d+%\|[^|\n]*\| *\d+:\d\d\S*<\S+"
+    r"|\d\S* ?\[\d+:\d\d[^\]\n]*\]"
+)
 # What a widget calls itself where it cannot be drawn.
 _WIDGET_NAME = re.compile(r"^\s*\w+\((?:children|value)=", re.DOTALL)
 _CURSOR = re.compile(r"\x1b\[\d[ABCDGJK]")

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from nbformat import NotebookNode
 
 from course_utils.authoring import markdown
+from course_utils.authoring.address import repository
 from course_utils.authoring.editions import check_editions
 from course_utils.authoring.files import Pair, short_name
 from course_utils.authoring.normaliser import (
@@ -21,6 +22,7 @@ from course_utils.authoring.normaliser import (
     parse_notebook,
     unexecuted_cells,
 )
+from course_utils.authoring.opening import opening_fault
 from course_utils.i18n import _
 
 __all__ = ["RULES", "TAGS", "Lesson", "Rule", "check_lesson", "check_notebook", "read_lesson"]
@@ -192,6 +194,18 @@ def has_folded_hints(lesson: Lesson) -> list[str]:
     return faults
 
 
+def opens_as_every_lesson(lesson: Lesson) -> list[str]:
+    """The first code cell is the one that fetches the course where it is not installed."""
+    if not opening_fault(lesson.notebook, repository()):
+        return []
+    return [
+        _(
+            "the cell after the title is not the one that every lesson opens with: run "
+            "`python -m course_utils notebooks opening`."
+        )
+    ]
+
+
 def has_parameters(lesson: Lesson) -> list[str]:
     """One cell holds the settings."""
     count = len(lesson.tagged("parameters"))
@@ -346,6 +360,7 @@ RULES: tuple[Rule, ...] = (
     has_no_machine_paths,
     states_its_duration,
     has_ordered_headings,
+    opens_as_every_lesson,
     has_parameters,
     has_exercises,
     has_folded_hints,
