@@ -32,6 +32,7 @@ __all__ = [
     "kind_of",
     "reject",
     "unfilled",
+    "unfilled_value",
 ]
 
 # One of Okabe and Ito's colour-blind-safe hues each; the icon and the word say the same.
@@ -148,6 +149,11 @@ def unfilled(name: str) -> NoReturn:
             _("If you have already written it, a `return` may be missing."),
         )
     )
+
+
+def unfilled_value(name: str) -> NoReturn:
+    """End the check here: the value called ``name`` is still the blank of the exercise."""
+    raise Stop(Feedback(None, _("`{name}` has not been filled in yet.").format(name=name)))
 
 
 def is_blank(value: object) -> bool:

@@ -17,7 +17,7 @@ from course_utils.checks.feedback import (
     is_blank,
     kind_of,
     reject,
-    unfilled,
+    unfilled_value,
 )
 from course_utils.i18n import _, number
 from course_utils.models import count_macs, count_parameters
@@ -41,7 +41,7 @@ Layers = Sequence[tuple[int, int]]
 def _require_design(answer: object, name: str) -> list[StageSpec]:
     """The answer as a list of stages, or the end of the check."""
     if is_blank(answer):
-        unfilled(name)
+        unfilled_value(name)
     if isinstance(answer, nn.Module):
         reject(
             _("`{name}` is a network already built; the check builds its own.").format(name=name),
@@ -63,7 +63,7 @@ def _require_design(answer: object, name: str) -> list[StageSpec]:
         )
     stages = list(answer)
     if any(stage is ... or stage is None for stage in stages):
-        unfilled(name)
+        unfilled_value(name)
     return stages
 
 
@@ -431,7 +431,7 @@ def check_fair(fair: object) -> Feedback:
     Correct
     """
     if is_blank(fair) or fair == "":
-        unfilled("fair")
+        unfilled_value("fair")
     if isinstance(fair, Iterable) and not isinstance(fair, str):
         items: list[Any] = list(fair)
         if not all(isinstance(item, str) for item in items):
