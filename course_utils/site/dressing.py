@@ -137,8 +137,9 @@ def _dressed(html: str, switch: str, *, in_english: bool) -> Markup:
         'class="toc-drawer',
         # What is folded has a name to be seen, which is then the name to be heard.
         '<summary aria-label="Toggle hidden content">': "<summary>",
-        # Code wider than the page scrolls: with the keyboard too.
+        # Code and tables wider than the page scroll: with the keyboard too.
         "<pre>": '<pre tabindex="0">',
+        '<div class="output text_html">': '<div class="output text_html" tabindex="0">',
         **({"<article ": '<article lang="en" '} if in_english else {}),
     }.items():
         html = html.replace(before, after)
