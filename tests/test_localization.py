@@ -20,8 +20,8 @@ def english():
 
 
 def drawing(*rows):
-    """A map drawn with digits (tenths), ``X`` for 1 and ``.`` for 0."""
-    values = {".": 0.0, "X": 1.0, **{str(d): d / 10 for d in range(10)}}
+    """A map drawn with digits (tenths), ``#`` for 1 and ``.`` for 0."""
+    values = {".": 0.0, "#": 1.0, **{str(d): d / 10 for d in range(10)}}
     return torch.tensor([[values[c] for c in row] for row in rows])
 
 
@@ -132,8 +132,8 @@ def test_iou_refuses_what_are_no_boxes(a, b, sentence):
 
 def test_the_box_is_around_the_largest_component_joined_by_corners():
     values = drawing(
-        "XX..5",
-        "XX.5.",
+        "##..5",
+        "##.5.",
         "..5..",
         ".5...",
         "5....",
@@ -144,11 +144,11 @@ def test_the_box_is_around_the_largest_component_joined_by_corners():
 
 def test_the_largest_component_has_the_most_pixels_and_not_the_largest_box():
     values = drawing(
-        "XXX.....",
-        "XXX.X...",
-        "XXX..X..",
-        "......X.",
-        ".......X",
+        "###.....",
+        "###.#...",
+        "###..#..",
+        "......#.",
+        ".......#",
     )
     assert loc.boxes_from_map(values, 0.5).tolist() == [0, 0, 2, 2]
 
@@ -161,9 +161,9 @@ def test_pixels_equal_to_the_threshold_count_and_none_above_gives_no_box():
 
 def test_of_equal_components_the_first_in_reading_order_is_kept():
     values = drawing(
-        "...X",
-        "X..X",
-        "X...",
+        "...#",
+        "#..#",
+        "#...",
     )
     assert loc.boxes_from_map(values, 0.5).tolist() == [3, 0, 3, 1]
 
@@ -199,7 +199,7 @@ def test_many_maps_are_treated_in_parts_with_the_same_answer(monkeypatch):
 
 
 def test_the_threshold_is_one_for_the_whole_data_set():
-    bright = drawing("X5555", "55555", "55555")  # needs more than 0.5
+    bright = drawing("#5555", "55555", "55555")  # needs more than 0.5
     dim = drawing("4....", ".....", ".....")  # needs at most 0.4
     boxes = torch.tensor([[0, 0, 0, 0], [0, 0, 0, 0]])
     result = loc.max_box_accuracy(
@@ -255,7 +255,7 @@ def test_single_precision_values_meet_the_threshold_they_were_rounded_from():
 
 
 def test_version_two_is_the_mean_over_ious_each_at_its_best_threshold():
-    maps = torch.stack([drawing("XX55", "XX55", "....", "....")] * 2)
+    maps = torch.stack([drawing("##55", "##55", "....", "....")] * 2)
     boxes = [[0, 0, 3, 1], [0, 0, 1, 1]]
     # box at 0.5: 8 pixels, IoU 1 and 1/2; at 1: 4 pixels, IoU 1/2 and 1
     result = loc.max_box_accuracy_v2(maps, boxes, thresholds=[0.5, 1.0])
@@ -275,9 +275,9 @@ def published(values, thresholds):
 
 
 def test_published_boxes_end_a_pixel_late_where_the_image_allows():
-    values = drawing("....", ".XX.", ".XX.", "....")
+    values = drawing("....", ".##.", ".##.", "....")
     assert published(values, 0.5).tolist() == [1, 1, 3, 3]
-    assert published(drawing(".XX", ".XX"), 0.5).tolist() == [1, 0, 2, 1]
+    assert published(drawing(".##", ".##"), 0.5).tolist() == [1, 0, 2, 1]
 
 
 def test_published_thresholds_are_strict_and_relative_to_the_maximum_in_8_bits():
@@ -288,7 +288,7 @@ def test_published_thresholds_are_strict_and_relative_to_the_maximum_in_8_bits()
 
 
 def test_published_ties_keep_the_last_in_reading_order():
-    values = drawing("X....", ".....", "..XX.")  # neither outline encloses anything
+    values = drawing("#....", ".....", "..##.")  # neither outline encloses anything
     assert published(values, 0.5).tolist() == [2, 2, 4, 2]
 
 
@@ -302,21 +302,21 @@ def test_published_maps_without_a_component_give_the_top_left_pixel():
 
 def test_published_largest_is_by_the_area_inside_the_outline():
     # a line of five pixels encloses nothing, a square of four encloses 1
-    values = drawing("XXXXX.", "......", ".XX...", ".XX...", "......")
+    values = drawing("#####.", "......", ".##...", ".##...", "......")
     assert published(values, 0.5).tolist() == [1, 2, 3, 4]
     assert loc.boxes_from_map(values, 0.5).tolist() == [0, 0, 4, 0]
     # a ring of eight encloses 4 with its hole; a block of six encloses 2
-    ring = drawing("XXX....", "X.X.XXX", "XXX.XXX", ".......")
+    ring = drawing("###....", "#.#.###", "###.###", ".......")
     assert published(ring, 0.5).tolist() == [0, 0, 3, 3]
 
 
 def test_published_version_two_matches_any_component_and_any_hole():
     values = drawing(
-        "XXXXX....",
-        "XXXXX..X.",
-        "XX.XX....",
-        "XXXXX....",
-        "XXXXX....",
+        "#####....",
+        "#####..#.",
+        "##.##....",
+        "#####....",
+        "#####....",
     )[None]
     options = {"thresholds": [0.5], "deltas": (0.99,)}
     speck = [[7, 1, 8, 2]]  # the single pixel, a pixel late on both sides
@@ -439,7 +439,7 @@ def test_the_pointing_game_counts_maxima_inside_any_box():
 
 
 def test_a_shared_maximum_scores_its_share_and_a_flat_map_chance():
-    maps = torch.stack([drawing("X..", "..X"), drawing("444", "444")])
+    maps = torch.stack([drawing("#..", "..#"), drawing("444", "444")])
     result = loc.pointing_game(maps, [[0, 0, 1, 0], [0, 0, 1, 0]])
     assert result.scores.tolist() == pytest.approx([1 / 2, 2 / 6])
     assert result.flat.tolist() == [False, True]
