@@ -74,8 +74,9 @@ def show_described(png: bytes, description: str, *, size: tuple[int, int] | None
         about |= {"width": size[0], "height": size[1]}
     picture = {"image/png": png, "text/plain": description}
     display(picture, raw=True, metadata={"image/png": about})  # type: ignore[no-untyped-call]
+    summary = _("Description of the figure")
     words = {
-        "text/html": f"<details><summary>{escape(_('Description of the figure'))}</summary>"
+        "text/html": f"<details><summary>{escape(summary)}</summary>"
         f"<p>{escape(description)}</p></details>",
         "text/plain": "",
     }
