@@ -12,14 +12,12 @@ import torchvision
 from torch import Tensor, nn
 
 from course_utils.cam import CAM, class_activation_maps
-from course_utils.i18n import set_language
 
 pytestmark = pytest.mark.filterwarnings("ignore:The maps are only")
 
 
 @pytest.fixture(autouse=True)
-def english():
-    set_language("en")
+def _seeded() -> None:
     torch.manual_seed(0)
 
 

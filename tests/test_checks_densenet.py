@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from checking import Check, accepted, refused
+from checking import (
+    ABSURD,
+    BLANKS,
+    Check,
+    accepted,
+    random_state_kept,
+    refused,
+    told_where_it_broke,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_utils import i18n
 from course_utils.checks import densenet as checks
 
 ALL: dict[str, Check] = {name: getattr(checks, name) for name in checks.__all__}
 MODULES = {name: check for name, check in ALL.items() if check is not checks.check_layer_weights}
 
 
-@pytest.fixture(autouse=True)
-def _english() -> None:
-    i18n.set_language("en")
-
-
 # --- What holds for all of them ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("check", ALL.values(), ids=ALL)
-def test_a_stub_is_not_filled_in_yet(check: Check) -> None:
-    def raises(*args: object, **kwargs: object) -> object:
-        raise NotImplementedError
-
-    stubs: list[object] = [None, ..., lambda *a, **k: None, lambda *a, **k: ..., raises]
-    for stub in stubs:
-        assert check(stub).passed is None
+@pytest.mark.parametrize("blank", BLANKS)
+def test_a_stub_is_not_filled_in_yet(check: Check, blank: object) -> None:
+    assert check(blank).passed is None
 
 
 @pytest.mark.parametrize("check", MODULES.values(), ids=MODULES)
@@ -54,36 +50,21 @@ def test_a_class_left_as_it_is_in_the_notebook_is_not_filled_in_yet(check: Check
 
 
 @pytest.mark.parametrize("check", ALL.values(), ids=ALL)
-@pytest.mark.parametrize(
-    "absurd",
-    [3, -1.5, "text", [], {}, object(), torch.ones(2), nn.ReLU(), nn.ReLU, int, len, math.sqrt],
-    ids=repr,
-)
+@pytest.mark.parametrize("absurd", ABSURD, ids=repr)
 def test_an_absurd_answer_is_refused_without_an_exception(check: Check, absurd: object) -> None:
     assert check(absurd).passed is False
 
 
 @pytest.mark.parametrize("check", ALL.values(), ids=ALL)
 def test_code_that_raises_is_told_where(check: Check) -> None:
-    def broken(*args: object, **kwargs: object) -> float:
-        return 1 / 0
-
-    refused(check, broken, "ZeroDivisionError", "return 1 / 0")
+    told_where_it_broke(check)
 
 
 @pytest.mark.parametrize("check", ALL.values(), ids=ALL)
 def test_the_readers_random_state_is_left_alone(check: Check) -> None:
-    torch.manual_seed(3)
-    before = (
-        torch.get_rng_state(),
-        random.getstate(),
-        np.random.get_state(legacy=False)["state"]["key"].tolist(),
-    )
-    for answers in SOLUTIONS[check].values():
-        check(answers)
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert random.getstate() == before[1]
-    assert np.random.get_state(legacy=False)["state"]["key"].tolist() == before[2]
+    with random_state_kept():
+        for answer in SOLUTIONS[check].values():
+            check(answer)
 
 
 # --- The answers, right and wrong -------------------------------------------------------------

@@ -10,15 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from course_utils import i18n
 from course_utils.checks import Feedback, checker
 from course_utils.checks.equivalence import is_equal, randomise, require_equal, trace
 from course_utils.checks.feedback import Stop, build, correct, reject, unfilled
-
-
-@pytest.fixture(autouse=True)
-def _english() -> None:
-    i18n.set_language("en")
 
 
 @checker

@@ -10,12 +10,10 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from course_utils import localization as loc
-from course_utils.i18n import set_language
 
 
 @pytest.fixture(autouse=True)
-def english():
-    set_language("en")
+def _seeded() -> None:
     torch.manual_seed(0)
 
 

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from making_records import record, tiny
 
-from course_utils import i18n, plots
-
-
-@pytest.fixture(autouse=True)
-def _english() -> Iterator[None]:
-    i18n.set_language("en")
-    yield
-
+from course_utils import plots
 
 # --- what a bottleneck saves ------------------------------------------------------------------
 

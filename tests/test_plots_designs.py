@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from course_utils import i18n, plots
+from course_utils import plots
 from course_utils.degradation import Record, Store, ablate
 from course_utils.models import Budget, compose, conv, gap_head, plain, summary
-
-
-@pytest.fixture(autouse=True)
-def _english() -> Iterator[None]:
-    i18n.set_language("en")
-    yield
-
 
 # --- the front --------------------------------------------------------------------------------
 
