@@ -19,13 +19,12 @@ from pathlib import Path
 import nbformat
 from ipykernel.kernelspec import RESOURCES
 from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils.authoring.opening import opening_cell
-from course_utils.course import inject_profile
+from course_utils.course import ThisPython, inject_profile
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "example/course"  # nobody's: git is told to find it here
@@ -55,11 +54,11 @@ assert Path(course_utils.__file__).parents[1] == Path.cwd(), course_utils.__file
 assert Path.cwd().name == "course" """
 
 
-def kernel_of(python: Path) -> type[AsyncKernelManager]:
-    """What starts the environment's Python, whatever kernels this machine has."""
+def kernel_of(python: Path) -> type[ThisPython]:
+    """What starts the environment's Python in the place of this one, and talks to it as to this."""
     argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
-    class Kernel(AsyncKernelManager):
+    class Kernel(ThisPython):
         @property
         def kernel_spec(self) -> KernelSpec:
             return KernelSpec(resource_dir=RESOURCES, argv=argv, display_name="", language="python")
