@@ -64,6 +64,12 @@ def test_error_by_depth_has_a_dot_a_run_and_says_the_medians() -> None:
     assert "plain: 1.0% at 8, 60.0% at 20" in figure.description
 
 
+def test_error_by_depth_marks_every_depth_of_every_family() -> None:
+    specs = [tiny(depth=8), tiny(depth=20), tiny("dense", depth=10, family_options={})]
+    figure = plots.error_by_depth([record(spec) for spec in specs])
+    assert figure.axes[0].get_xticks().tolist() == [8, 10, 20]
+
+
 def test_train_against_test_puts_each_run_at_its_two_errors() -> None:
     figure = plots.train_against_test([record(tiny(), 0.25, test_error=0.5)])
     assert figure.axes[0].collections[0].get_offsets().tolist() == [[25, 50]]

@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from course_utils.degradation import Record
 from course_utils.i18n import _, number, percent
+from course_utils.plots.experiments import error_name, require_records
 from course_utils.plots.figure import FAMILIES, INK, DescribedFigure, finish, style_of
 
 __all__ = ["bottleneck_weights", "cut_maps", "error_by_cost", "gradient_profiles", "reuse_maps"]
@@ -147,15 +148,8 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
     Raises:
         ValueError: no records, or another measure.
     """
-    if not records:
-        raise ValueError(_("There is nothing to draw: no records were given."))
-    names = {"train_error": _("training error (%)"), "test_error": _("test error (%)")}
-    if measure not in names:
-        raise ValueError(
-            _("No measure {measure!r}: choose one of {choices}.").format(
-                measure=measure, choices=", ".join(map(repr, names))
-            )
-        )
+    require_records(records)
+    error = error_name(measure)
     nets: dict[tuple[str, int], list[Record]] = {}
     for record in records:
         nets.setdefault((record.spec.family, record.spec.depth), []).append(record)
@@ -182,7 +176,7 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
                 markeredgewidth=1.8,
                 label=f"{family}-{depth}",
             )
-        finish(axes, label, names[measure] if axes is panels[0] else "")
+        finish(axes, label, error if axes is panels[0] else "")
         axes.set_xlim(left=0)
         low, high = axes.get_ylim()
         axes.set_ylim(min(low, -0.05 * high), high)
@@ -201,7 +195,7 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
     figure.description = _(
         "{measure} against three costs, a panel each: parameters, multiply-adds, training time. "
         "A small mark a run, a large one for the medians of a net. {said}."
-    ).format(measure=names[measure].capitalize(), said=said)
+    ).format(measure=error.capitalize(), said=said)
     return figure
 
 

@@ -37,9 +37,22 @@ def _by(records: Sequence[Record], key: Callable[[Record], Any]) -> dict[Any, li
     return dict(sorted(groups.items()))
 
 
-def _refuse_nothing(records: Sequence[Record]) -> None:
+def require_records(records: Sequence[Record]) -> None:
+    """Refuse to draw nothing."""
     if not records:
         raise ValueError(_("There is nothing to draw: no records were given."))
+
+
+def error_name(measure: str) -> str:
+    """What an axis calls the error that a record has as ``measure``; no other is drawn."""
+    names = {"train_error": _("training error (%)"), "test_error": _("test error (%)")}
+    if measure not in names:
+        raise ValueError(
+            _("No measure {measure!r}: choose one of {choices}.").format(
+                measure=measure, choices=", ".join(map(repr, names))
+            )
+        )
+    return names[measure]
 
 
 def learning_curves(records: Sequence[Record]) -> DescribedFigure:
@@ -54,7 +67,7 @@ def learning_curves(records: Sequence[Record]) -> DescribedFigure:
     Raises:
         ValueError: no records.
     """
-    _refuse_nothing(records)
+    require_records(records)
     families = _by(records, lambda record: record.spec.family)
     said = []
     figure = DescribedFigure("", (4.4 * len(families), 3.8))
@@ -111,23 +124,17 @@ def error_by_depth(records: Sequence[Record], measure: str = "train_error") -> D
     Raises:
         ValueError: no records, or another measure.
     """
-    _refuse_nothing(records)
-    names = {"train_error": _("training error (%)"), "test_error": _("test error (%)")}
-    if measure not in names:
-        raise ValueError(
-            _("No measure {measure!r}: choose one of {choices}.").format(
-                measure=measure, choices=", ".join(map(repr, names))
-            )
-        )
+    require_records(records)
+    name = error_name(measure)
     figure = DescribedFigure("", (6.4, 4.0))
     axes = figure.subplots()
     said = _draw_error_by_depth(axes, records, measure)
-    finish(axes, _("depth (layers with weights)"), names[measure])
+    finish(axes, _("depth (layers with weights)"), name)
     axes.set_ylim(-3, 100)
     axes.legend(frameon=False)
     figure.description = _(
         "{measure} against depth, a dot a seed and a line through the medians. {said}."
-    ).format(measure=names[measure].capitalize(), said="; ".join(said))
+    ).format(measure=name.capitalize(), said="; ".join(said))
     return figure
 
 
@@ -152,7 +159,6 @@ def _draw_error_by_depth(axes: Axes, records: Sequence[Record], measure: str) ->
             linestyle=style["linestyle"],
         )
         axes.plot([], [], label=name, **style)
-        axes.set_xticks(sorted({*axes.get_xticks(), *groups} & set(groups)))
         said.append(
             f"{name}: "
             + ", ".join(
@@ -160,6 +166,7 @@ def _draw_error_by_depth(axes: Axes, records: Sequence[Record], measure: str) ->
                 for depth, value in zip(groups, medians, strict=True)
             )
         )
+    axes.set_xticks(sorted({record.spec.depth for record in records}))
     return said
 
 
@@ -172,7 +179,7 @@ def train_against_test(records: Sequence[Record]) -> DescribedFigure:
     Raises:
         ValueError: no records.
     """
-    _refuse_nothing(records)
+    require_records(records)
     figure = DescribedFigure("", (5.2, 4.6))
     axes = figure.subplots()
     said = []
@@ -221,7 +228,7 @@ def published_beside(records: Sequence[Record]) -> DescribedFigure:
     Raises:
         ValueError: no records.
     """
-    _refuse_nothing(records)
+    require_records(records)
     figure = DescribedFigure("", (9.2, 3.9))
     ours, theirs = figure.subplots(1, 2)
     said = _draw_error_by_depth(ours, records, "train_error")
@@ -271,7 +278,7 @@ def reference_beside(records: Sequence[Record], reference: Reference) -> Describ
     Raises:
         ValueError: no records.
     """
-    _refuse_nothing(records)
+    require_records(records)
     figure = DescribedFigure("", (9.2, 3.9))
     said = []
     titles = (
