@@ -12,8 +12,7 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 
 from course_utils.head import Head, run_to_head
 from course_utils.i18n import _
-from course_utils.models.counting import kept_random_state
+from course_utils.models.counting import evaluating, kept_random_state
 
 __all__ = ["CAM", "class_activation_maps"]
 
@@ -322,7 +321,7 @@ def class_activation_maps(model: nn.Module, images: Tensor, *, bias: bool = True
     # compiled code cannot be followed layer by layer.
     model = getattr(model, "_orig_mod", model)
     with torch.no_grad():
-        with _evaluation_mode(model.modules()), kept_random_state(images.device):
+        with evaluating(model), kept_random_state(images.device):
             try:
                 output, head = run_to_head(model, images)
             except RuntimeError as failure:
@@ -399,22 +398,6 @@ def _explain_mismatch(model: nn.Module, images: Tensor, error: RuntimeError) -> 
                 "channels: expected (B, {channels}, H, W)."
             ).format(shape=tuple(images.shape), channels=stem.in_channels)
         ) from error
-
-
-@contextmanager
-def _evaluation_mode(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Evaluation mode for a while; each module gets its own flag back.
-
-    The flags are set one by one: ``train()`` and ``eval()`` may be overridden and do more.
-    """
-    training = [module for module in modules if module.training]
-    try:
-        for module in training:
-            module.training = False
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 # ----------------------------------------------------------------------------- maps and their check

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from course_utils.i18n import _
-from course_utils.models.counting import evaluating
+from course_utils.models.counting import checked_shape, evaluating
 
 __all__ = ["convolutionalise", "linear_to_conv", "sliding_window"]
 
@@ -132,18 +132,12 @@ def convolutionalise(model: nn.Module, shape: Sequence[int]) -> nn.Sequential:
                 "for example nn.Sequential(model.features, nn.Flatten(), model.classifier)."
             ).format(type=type(model).__name__)
         )
-    if len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape):
-        raise ValueError(
-            _("The shape of an image is (channels, height, width), not {shape!r}.").format(
-                shape=shape
-            )
-        )
     net = nn.Sequential(
         *(
             deepcopy(layer)
             if maps is None
             else linear_to_conv(cast(nn.Linear, layer), maps.channels, maps.height, maps.width)
-            for layer, maps in _kept(model, shape)
+            for layer, maps in _kept(model, checked_shape(shape))
         )
     )
     net.training = model.training

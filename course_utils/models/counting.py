@@ -39,10 +39,14 @@ def count_parameters(model: nn.Module, *, trainable_only: bool = False) -> int:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradient within; then every module's own mode is as before."""
+    """Eval mode and no gradient within; then every module's own mode is as before.
+
+    The modes are set one by one: ``train()`` and ``eval()`` may be overridden and do more.
+    """
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
+        for module, _mode in modes:
+            module.training = False
         with torch.no_grad():
             yield
     finally:
