@@ -17,7 +17,10 @@ from course_utils.i18n import _
 
 __all__ = ["Link", "broken_links", "links_of", "unreachable"]
 
-FOLDERS = (".github", "benchmarks", "data", "docs", "images", "notebooks")
+FOLDERS = (
+    *(".github", "benchmarks", "course_utils/degradation"),
+    *("data", "images", "notebooks"),
+)
 TIMEOUT = 20  # seconds
 TRIES = 3
 # Some sites refuse programs, or ask them to come back later: their pages may well be there.

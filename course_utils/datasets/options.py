@@ -1,4 +1,4 @@
-"""Checks of what a reader passes to ``load``, each failing with one sentence."""
+"""Checks of the options that a reader passes, each failing with one sentence."""
 
 from __future__ import annotations
 
