@@ -187,7 +187,7 @@ def test_seeds_that_agree_to_the_image_do_not_make_one_image_an_effect() -> None
 
 def test_every_net_is_trained_over_the_same_seeds_and_once(tmp_path: Path) -> None:
     inline = Inline(wobbling(lambda _spec: 0))
-    changes = {"deep": {"depth": 14}, "rate": {"learning_rate": 0.2}}
+    changes: dict[str, dict[str, Any]] = {"deep": {"depth": 14}, "rate": {"learning_rate": 0.2}}
     ablation = ablate(tiny(seed=99), changes, [*SEEDS, 3], tmp_path, inline)
     assert ablation.seeds == SEEDS  # a seed named twice counts once
     expected = [
