@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from course_utils.authoring.chromium import find_chromium
 from course_utils.course import find_lessons, inject_profile
 from course_utils.i18n import _
 
-__all__ = ["Part", "Result", "parts_of", "run_parts", "table"]
+__all__ = ["Part", "Result", "Skipped", "in_jupyterlab", "parts_of", "run_parts", "table"]
 
 # A lesson's longest cell trains for minutes, and on a slow machine several times longer.
 CELL_TIMEOUT = 1200  # seconds
@@ -28,11 +29,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Result:
-    """How a part ended, and how long it took in seconds."""
+    """How a part ended, and how long it took in seconds.
+
+    ``passed`` is None for one that was skipped, and ``why`` then says why.
+    """
 
     name: str
-    passed: bool
+    passed: bool | None
     seconds: float
+    why: str = ""
+
+
+class Skipped(Exception):
+    """Ends a part that this machine cannot do; its sentence says what is missing."""
 
 
 def parts_of(root: Path) -> list[Part]:
@@ -46,9 +55,7 @@ def parts_of(root: Path) -> list[Part]:
     """
 
     def python(*arguments: str) -> bool:
-        command = [sys.executable, "-m", *arguments]
-        print("python", *command[1:], flush=True)
-        return subprocess.run(command, cwd=root).returncode == 0
+        return _python(root, *arguments)
 
     def lessons(notebooks: Sequence[Path]) -> bool:
         return python(
@@ -70,13 +77,46 @@ def parts_of(root: Path) -> list[Part]:
             lambda: lessons([lesson.path for lesson in find_lessons(root, "fr")]),
         ),
         Part(_("Lessons in English, quick profile"), english),
+        in_jupyterlab(root),
     ]
+
+
+def in_jupyterlab(root: Path, *, fetch: bool = False) -> Part:
+    """Every lesson run, read and clicked through in JupyterLab, in a browser.
+
+    Args:
+        root: the folder of the course.
+        fetch: whether to fetch Chromium where there is none; the part is skipped otherwise.
+    """
+
+    def passes() -> bool:
+        if find_chromium() is None:
+            if not fetch:
+                raise Skipped(_("there is no Chromium; `make test-browser` fetches one"))
+            if not _python(root, "playwright", "install", "chromium"):
+                raise OSError(
+                    _(
+                        "Chromium could not be fetched: install Chromium or Chrome, or name it in "
+                        "the variable CHROMIUM."
+                    )
+                )
+        return _python(root, "pytest", "tests/lessons_in_lab.py")
+
+    return Part(_("Lessons in JupyterLab, quick profile"), passes)
+
+
+def _python(root: Path, *arguments: str) -> bool:
+    """Run a module with this Python at the root; whether it ended well."""
+    command = [sys.executable, "-m", *arguments]
+    print("python", *command[1:], flush=True)
+    return subprocess.run(command, cwd=root).returncode == 0
 
 
 def run_parts(parts: Sequence[Part]) -> list[Result]:
     """Run every part, those after a failed one too.
 
-    A part that raises ``ValueError`` or ``OSError`` has failed: its sentence is printed.
+    A part that raises ``ValueError`` or ``OSError`` has failed: its sentence is printed. One that
+    raises :class:`Skipped` has neither passed nor failed.
 
     >>> [result.passed for result in run_parts([Part("one", lambda: False),
     ...                                         Part("two", lambda: True)])]
@@ -90,26 +130,36 @@ def run_parts(parts: Sequence[Part]) -> list[Result]:
     for part in parts:
         print(f"\n== {part.name}", flush=True)
         start = time.perf_counter()
+        passed, why = None, ""
         try:
             passed = part.passes()
+        except Skipped as missing:
+            why = str(missing)
         except (ValueError, OSError) as error:
             print(error, flush=True)
             passed = False
-        results.append(Result(part.name, passed, time.perf_counter() - start))
+        results.append(Result(part.name, passed, time.perf_counter() - start, why))
     return results
 
 
 def table(results: Sequence[Result]) -> str:
     """What passed and what did not, a line each.
 
-    >>> print(table([Result("Lint", True, 0.6), Result("Types", False, 12.0)]))
-    Lint   passed     1 s
-    Types  FAILED    12 s
+    >>> print(table([Result("Lint", True, 0.6), Result("Types", False, 12.0),
+    ...              Result("Browser", None, 0.0, "there is none")]))
+    Lint     passed     1 s
+    Types    FAILED    12 s
+    Browser  skipped: there is none
     """
     width = max(len(result.name) for result in results)
     words = {True: _("passed"), False: _("FAILED")}
     longest = max(map(len, words.values()))
     return "\n".join(
-        f"{result.name:{width}}  {words[result.passed]:{longest}}  {result.seconds:4.0f} s"
+        f"{result.name:{width}}  "
+        + (
+            _("skipped: {why}").format(why=result.why)
+            if result.passed is None
+            else f"{words[result.passed]:{longest}}  {result.seconds:4.0f} s"
+        )
         for result in results
     )

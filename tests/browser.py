@@ -1,29 +1,14 @@
-"""Chromium for the tests that need one: found on the machine, never fetched."""
+"""A Chromium that runs, for the tests that need one."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-PLACES = (
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    r"C:\Program Files\Google\Chrome\Application\chrome.exe",
-    r"C:\Program Files (x86)\Google\Chrome\Application\chrome.exe",
-)
-
-
-def find_chromium() -> str | None:
-    """The Chromium or Chrome of this machine; the variable ``CHROMIUM`` goes first."""
-    candidates = [os.environ.get("CHROMIUM"), *map(shutil.which, NAMES), *PLACES]
-    return next((path for path in candidates if path and Path(path).is_file()), None)
-
+from course_utils.authoring.chromium import find_chromium
 
 needs_chromium = pytest.mark.skipif(
     find_chromium() is None,

@@ -36,20 +36,51 @@ def test_every_part_runs_this_python_at_the_root_and_passes_by_its_status(
         return SimpleNamespace(returncode=len(ran) == 3)
 
     monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(suite, "find_chromium", lambda: "/opt/chromium")
     results = suite.run_parts(suite.parts_of(root))
-    assert [result.passed for result in results] == [True, True, False, True, True, True]
-    assert [command[0] for command in ran] == ["ruff", "ruff", "mypy", "pytest", "pytest", "pytest"]
+    assert [result.passed for result in results] == [True, True, False, True, True, True, True]
+    assert [command[0] for command in ran] == ["ruff", "ruff", "mypy", *["pytest"] * 4]
     assert ran[4][-1] == "notebooks/fr/03_a.ipynb"
     assert ran[5][-1] == "build/test-en/03_a.ipynb"
     copy = nbformat.read(root / ran[5][-1], as_version=4)
     assert copy.cells[1].source.splitlines()[-1] == "epochs = 2"
+    assert (Path(__file__).parents[1] / ran[6][-1]).is_file()
 
 
 def test_a_course_without_an_edition_fails_that_part_alone(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(subprocess, "run", lambda _command, cwd: SimpleNamespace(returncode=0))
+    monkeypatch.setattr(suite, "find_chromium", lambda: "/opt/chromium")
     (root / "notebooks" / "en" / "03_a.ipynb").unlink()
     results = suite.run_parts(suite.parts_of(root))
-    assert [result.passed for result in results] == [True] * 5 + [False]
+    assert [result.passed for result in results] == [True] * 5 + [False, True]
     assert "There is no lesson in" in capsys.readouterr().out
+
+
+def test_without_chromium_the_lessons_in_jupyterlab_are_skipped_and_the_table_says_so(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suite, "find_chromium", lambda: None)
+    results = suite.run_parts([suite.in_jupyterlab(root)])
+    assert [result.passed for result in results] == [None]
+    assert "skipped: there is no Chromium" in suite.table(results)
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_chromium_is_fetched_where_that_is_asked_for(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], online: bool
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(command: list[str], cwd: Path) -> SimpleNamespace:
+        ran.append(command[2:])
+        return SimpleNamespace(returncode=0 if online else 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(suite, "find_chromium", lambda: None)
+    (result,) = suite.run_parts([suite.in_jupyterlab(root, fetch=True)])
+    assert result.passed == online
+    assert ran[0] == ["playwright", "install", "chromium"]
+    assert [command[0] for command in ran[1:]] == (["pytest"] if online else [])
+    assert ("could not be fetched" in capsys.readouterr().out) == (not online)
