@@ -243,11 +243,6 @@ def test_a_run_that_fails_is_still_an_error_and_is_noted(tmp_path: Path) -> None
 
 
 @posix
-@pytest.mark.xfail(
-    reason="one run in four was still there two minutes after Ctrl-C: the cause is to be found",
-    raises=subprocess.TimeoutExpired,
-    strict=False,
-)
 def test_ctrl_c_ends_cleanly_and_says_what_is_saved_and_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from course_utils.degradation.interrupting import PATIENCE, postponed
 from course_utils.degradation.record import Record, describe_machine, peak_megabytes
 from course_utils.degradation.running import prepared, recipe_of
 from course_utils.degradation.spec import Spec
@@ -102,7 +103,11 @@ def estimate(
     wanted = list(specs)
     unknown = dict.fromkeys(map(_any_seed, wanted)).keys() - known.keys()
     # The shallowest first: the peak of a process that does several is then that of the last.
-    trials = {spec: executor.submit(trial, spec) for spec in sorted(unknown, key=lambda s: s.depth)}
+    in_turn = sorted(unknown, key=lambda spec: spec.depth)
+    with postponed() as let_through:
+        trials = {spec: executor.submit(trial, spec) for spec in in_turn}
+        while wait(trials.values(), PATIENCE).not_done:
+            let_through()
     answers = {spec: _from_records(runs) for spec, runs in known.items()}
     answers |= {spec: future.result() for spec, future in trials.items() if not future.exception()}
     return {spec: answers[_any_seed(spec)] for spec in wanted if _any_seed(spec) in answers}

@@ -7,13 +7,14 @@ import multiprocessing
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
 import torch
 
 from course_utils.degradation.claims import Claims
+from course_utils.degradation.interrupting import PATIENCE, postponed
 from course_utils.degradation.processes import Processes
 from course_utils.degradation.progress import Bar, Progress
 from course_utils.degradation.record import Record
@@ -25,7 +26,6 @@ from course_utils.i18n import _
 __all__ = ["SweepError", "local_executor", "sweep"]
 
 TRIES = 2
-PATIENCE = 0.5  # seconds between two looks at what other sweeps have done
 
 
 class SweepError(RuntimeError):
@@ -131,8 +131,12 @@ def sweep(
     missing.sort(key=lambda spec: -spec.depth)  # the longest first: no core waits at the end
     progress.start(list(found.values()), missing)
     try:
-        with Claims(store.path) as claims, _executor(executor, missing) as pool:
-            failures = _Sweep(store, claims, pool, progress, found, resume).do(missing)
+        with (
+            postponed() as let_through,
+            Claims(store.path) as claims,
+            _executor(executor, missing) as pool,
+        ):
+            failures = _Sweep(store, claims, pool, progress, found, resume).do(missing, let_through)
     finally:
         progress.stop()
     if failures:
@@ -175,8 +179,11 @@ class _Sweep:
         self.errors: dict[Spec, list[BaseException]] = {}
         self.failures: dict[Spec, BaseException] = {}
 
-    def do(self, missing: list[Spec]) -> dict[Spec, BaseException]:
-        """Do the runs; the answer is those that gave no record, each with its last error."""
+    def do(self, missing: list[Spec], let_through: Callable[[], None]) -> dict[Spec, BaseException]:
+        """Do the runs; the answer is those that gave no record, each with its last error.
+
+        ``let_through`` is called between two looks at them, and may raise ``KeyboardInterrupt``.
+        """
         others: list[Spec] = []
         try:
             for spec in missing:
@@ -203,6 +210,7 @@ class _Sweep:
                     others.remove(spec)
                     self._begin(spec, True)
                 self.progress.tick()
+                let_through()
         except BaseException:
             for future in self.futures:
                 future.cancel()  # on a reader's own executor too, nobody waits for them any more
