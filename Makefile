@@ -20,10 +20,10 @@ CONTENT := $(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1
 READY   := $(VENV)/installed-$(CONTENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lab site student badges colab images format pins clean
+.PHONY: help install run test test-browser lab site student badges colab images format pins clean
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
 	@echo
 	@sed -n 's/^#   //p' Makefile
 
@@ -34,6 +34,9 @@ run: $(READY) ## run the lessons; notebooks, pages and index.html go to build/ (
 
 test: $(READY) ## check everything: lint, types, unit tests, doctests, both editions of the lessons
 	@$(PY) -m course_utils test
+
+test-browser: $(READY) ## run the lessons in JupyterLab, in a browser: Chromium, fetched if there is none
+	@$(PY) -m course_utils test --browser
 
 lab: $(READY) ## open JupyterLab on the first lesson (EDITION)
 	@$(PY) -m course_utils lab --language $(EDITION)
@@ -64,7 +67,7 @@ pins: $(READY) ## choose the newest versions that pyproject.toml allows and writ
 	$(PY) -m uv pip compile --upgrade --output-file requirements.txt pyproject.toml
 
 clean: ## remove what run, site and test made; .venv, data and the records of experiments stay
-	rm -rf build/fr build/en build/student build/site build/site-sources build/test-* build/index.html
+	rm -rf build/fr build/en build/student build/site build/site-sources build/browser build/test-* build/index.html
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find course_utils tests -name __pycache__ -prune -exec rm -rf {} +
 

@@ -23,7 +23,7 @@ def text_of(name: str) -> str:
 DOCUMENTS = ["README.md", "README.fr.md", "CONTRIBUTING.md"]
 PINS = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text_of("requirements.txt"), re.MULTILINE))
 PROJECT = tomllib.loads(text_of("pyproject.toml"))
-TARGETS = dict(re.findall(r"^([a-z]+):.*?## (.+)$", text_of("Makefile"), re.MULTILINE))
+TARGETS = dict(re.findall(r"^([a-z-]+):.*?## (.+)$", text_of("Makefile"), re.MULTILINE))
 
 needs_make = pytest.mark.skipif(
     sys.platform == "win32" or shutil.which("make") is None,
@@ -57,12 +57,12 @@ def fake_python(folder: Path, body: str) -> str:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_make_command_shown_to_readers_exists(document: str) -> None:
-    shown = re.findall(r"^make ([a-z]+)|`make ([a-z]+)", text_of(document), re.MULTILINE)
+    shown = re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)", text_of(document), re.MULTILINE)
     assert {first or second for first, second in shown} <= TARGETS.keys()
 
 
 def test_the_readme_shows_every_make_command() -> None:
-    assert set(re.findall(r"`make ([a-z]+)`", text_of("README.md"))) == TARGETS.keys()
+    assert set(re.findall(r"`make ([a-z-]+)`", text_of("README.md"))) == TARGETS.keys()
 
 
 def test_every_make_argument_shown_is_one_the_makefile_reads() -> None:

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course_utils import suite
+from course_utils import cli, course, suite
 
 
 @pytest.fixture
@@ -84,3 +84,23 @@ def test_chromium_is_fetched_where_that_is_asked_for(
     assert ran[0] == ["playwright", "install", "chromium"]
     assert [command[0] for command in ran[1:]] == (["pytest"] if online else [])
     assert ("could not be fetched" in capsys.readouterr().out) == (not online)
+
+
+def test_the_lessons_in_jupyterlab_can_run_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda _command, cwd: SimpleNamespace(returncode=0))
+    monkeypatch.setattr(suite, "find_chromium", lambda: None)
+    monkeypatch.setattr(course, "find_root", lambda: root)
+    assert cli.main(["test", "--browser"]) == 0
+    assert capsys.readouterr().out.count("\n== ") == 1
+
+
+def test_a_part_that_is_skipped_fails_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(suite, "find_chromium", lambda: None)
+    monkeypatch.setattr(suite, "parts_of", lambda root: [suite.in_jupyterlab(root)])
+    monkeypatch.setattr(course, "find_root", lambda: root)
+    assert cli.main(["test"]) == 0
+    assert "skipped: there is no Chromium" in capsys.readouterr().out
