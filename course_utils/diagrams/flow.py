@@ -207,7 +207,7 @@ class _Layout:
         self.lanes = self._lanes()
 
     def _lines(self, operator: Operator) -> list[str | tuple[str, float]]:
-        if self.flat or operator.role in ("addition",):
+        if self.flat or operator.role == "addition":
             return list(operator.lines)
         text = ", ".join(operator.lines)
         return [text, (" · ".join(self._notes(operator)), SMALL)]

@@ -144,7 +144,6 @@ def conv_1x1_pixel(conv: nn.Conv2d | None = None, side: int = 5) -> Sketch:
     out_left, plus_x = 560.0, 470.0
     plus = sketch.box(plus_x, middle, "addition", ["+"])
     filter_x = 318.0
-    tall = 2 * 56 + 34.0 if number > 1 else 60
     step = 58.0
     tall = step * (number - 1) + 64
     sketch.frame(Area(filter_x - 46, middle - tall / 2, 92, tall))

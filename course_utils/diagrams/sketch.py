@@ -207,7 +207,7 @@ class Sketch:
             return 0.0, 0.0
         texts = [_sized(line) for line in lines]
         inks = [_ink(text, size, False) for text, size in texts]
-        width = max((right - left for left, _top, right, _bottom in inks))
+        width = max(right - left for left, _top, right, _bottom in inks)
         height = sum(size * LEADING for _text, size in texts)
         if role.outline == "disc":
             side = max(30.0, 1.25 * max(width, height))
