@@ -15,10 +15,10 @@ from course_utils.checks.equivalence import require_input_kept
 from course_utils.checks.feedback import is_blank, kind_of, reject, unfilled
 from course_utils.i18n import _
 
-__all__ = ["TOLERANCE", "Wrong", "require_answers", "require_function"]
+__all__ = ["Wrong", "require_answers", "require_function"]
 
 # Room for a detour through float32, far below any real difference.
-TOLERANCE = 1e-5
+_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -139,5 +139,5 @@ def _as_tensor(answer: object) -> Tensor:
 
 def _alike(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.allclose(
-        one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=False
+        one, other, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=False
     )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils.checks.answers import Wrong, require_answers, require_function
-from course_utils.checks.equivalence import Mistake, require_equal, run
+from course_utils.checks.equivalence import Mistake, require_differentiable, require_equal, run
 from course_utils.checks.feedback import (
     Feedback,
     build,
@@ -190,11 +190,7 @@ def check_conv_1x1(function: object) -> Feedback:
     answer = run(
         lambda x: require_function(function, name)(x, weight, bias), x.requires_grad_(), name
     )
-    if not answer.requires_grad:
-        reject(
-            _("`{name}`: no gradient goes back through it to `x`.").format(name=name),
-            _("Look for `detach`, `.data`, `no_grad` or a detour through NumPy."),
-        )
+    require_differentiable(answer, name)
     return correct(_("equal to torch's own, at every pixel."))
 
 

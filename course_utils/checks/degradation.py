@@ -19,7 +19,9 @@ from course_utils.checks.equivalence import (
     Call,
     Mistake,
     Trace,
+    Wired,
     describe,
+    require_differentiable,
     require_equal,
     require_input_kept,
     require_logits,
@@ -64,18 +66,6 @@ __all__ = [
 ]
 
 Block = ResidualBlock | BottleneckBlock
-
-
-class _Wired(nn.Module):
-    """The layers of ``inner``, put together by another ``forward``."""
-
-    def __init__(self, inner: nn.Module, forward: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self.inner = inner
-        self.wiring = forward
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.wiring(self.inner, x)
 
 
 @checker
@@ -344,7 +334,7 @@ def _wiring_mistakes(make: Callable[[], Block]) -> list[Mistake]:
     """The block's own layers, put together in the wrong way."""
 
     def wired(forward: Callable[[Block, Tensor], Tensor]) -> Callable[[], nn.Module]:
-        return lambda: _Wired(make(), forward)
+        return lambda: Wired(make(), forward)
 
     def relu_first(block: Block, x: Tensor) -> Tensor:
         y = x
@@ -452,7 +442,7 @@ def _norm_first_mistakes(make: Callable[[], Block]) -> list[Mistake]:
 
     return [
         Mistake(
-            lambda: _Wired(make(), norm_first),
+            lambda: Wired(make(), norm_first),
             _(
                 "batch normalisation and ReLU come before each convolution. That block exists "
                 "(“pre-activation”, 2016); the one asked for here puts them after."
@@ -553,11 +543,7 @@ def check_pad_shortcut(function: object) -> Feedback:
                 _("`{label}` has the right shape, but not the right values.").format(label=label),
                 _("Which pixels of `x` are kept, and what do the added maps hold?"),
             )
-        if not output.requires_grad:
-            reject(
-                _("`{label}`: no gradient goes back through it to `x`.").format(label=label),
-                _("Look for `detach`, `.data`, `no_grad` or a detour through NumPy."),
-            )
+        require_differentiable(output, label)
         if run(shorten, given.bfloat16(), label).dtype != torch.bfloat16:
             remark = _(
                 "A remark: in bfloat16 the answer has another type than `x`. Tensors made from `x` "

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils.checks.answers import Wrong, require_answers
-from course_utils.checks.equivalence import Mistake, require_equal, require_logits, run
+from course_utils.checks.equivalence import Mistake, Wired, require_equal, require_logits, run
 from course_utils.checks.feedback import Feedback, build, checker, correct, reject
 from course_utils.i18n import _
 from course_utils.models.counting import count_parameters
@@ -31,18 +31,6 @@ __all__ = [
     "check_layer_weights",
     "check_transition",
 ]
-
-
-class _Wired(nn.Module):
-    """The layers of ``inner``, put together by another ``forward``."""
-
-    def __init__(self, inner: nn.Module, forward: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self.inner = inner
-        self.wiring = forward
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.wiring(self.inner, x)
 
 
 def _conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
@@ -129,12 +117,12 @@ def _what_comes_out(make: Callable[[], nn.Module]) -> list[Mistake]:
     """A layer that gives back more than its new maps."""
     return [
         Mistake(
-            lambda: _Wired(make(), _concatenated),
+            lambda: Wired(make(), _concatenated),
             _("the layer gives back its input too; its new maps alone are expected."),
             _("The block concatenates, once and in one place: the layer only computes."),
         ),
         Mistake(
-            lambda: _Wired(make(), lambda body, x: torch.cat([body(x), x], 1)),
+            lambda: Wired(make(), lambda body, x: torch.cat([body(x), x], 1)),
             _("the layer gives back its input too; its new maps alone are expected."),
             _("The block concatenates, once and in one place: the layer only computes."),
         ),
@@ -269,7 +257,7 @@ def _block_mistakes(n_layers: int, in_channels: int, growth_rate: int) -> list[M
         return DenseBlock(n_layers, in_channels, growth_rate, bottleneck=False)
 
     def wired(forward: Callable[[DenseBlock, Tensor], Tensor]) -> Callable[[], nn.Module]:
-        return lambda: _Wired(make(), forward)
+        return lambda: Wired(make(), forward)
 
     def new_maps(block: DenseBlock, x: Tensor) -> list[Tensor]:
         maps = [x]
@@ -521,7 +509,7 @@ def _net_mistakes(depth: int, growth_rate: int) -> list[Mistake]:
         def wired(net: DenseNet, x: Tensor) -> Tensor:
             return forward(net, net.stages(net.stem(x)))
 
-        return lambda: _Wired(make(), wired)
+        return lambda: Wired(make(), wired)
 
     def mean(net: DenseNet, maps: Tensor) -> Tensor:
         return net.linear(maps.mean((2, 3)))

@@ -18,9 +18,11 @@ __all__ = [
     "Call",
     "Mistake",
     "Trace",
+    "Wired",
     "describe",
     "is_equal",
     "randomise",
+    "require_differentiable",
     "require_equal",
     "require_input_kept",
     "require_logits",
@@ -55,6 +57,18 @@ class Mistake:
     make: Callable[[], nn.Module]
     message: str
     hint: str | None = None
+
+
+class Wired(nn.Module):
+    """The layers of ``inner``, put together by another ``forward``: a mistake to recognise."""
+
+    def __init__(self, inner: nn.Module, forward: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.inner = inner
+        self.wiring = forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.wiring(self.inner, x)
 
 
 @dataclass(frozen=True)
@@ -532,6 +546,15 @@ def require_logits(output: Tensor, images: int, label: str, hint: str) -> None:
                 label=label
             ),
             _("The cross-entropy of torch applies the softmax itself."),
+        )
+
+
+def require_differentiable(answer: object, label: str) -> None:
+    """End the check unless a gradient goes back from ``answer`` to the ``x`` that it came from."""
+    if not isinstance(answer, Tensor) or not answer.requires_grad:
+        reject(
+            _("`{label}`: no gradient goes back through it to `x`.").format(label=label),
+            _("Look for `detach`, `.data`, `no_grad` or a detour through NumPy."),
         )
 
 

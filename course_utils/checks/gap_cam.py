@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.checks.answers import Wrong, require_answers, require_function
-from course_utils.checks.feedback import Feedback, checker, correct, reject
+from course_utils.checks.equivalence import require_differentiable
+from course_utils.checks.feedback import Feedback, checker, correct
 from course_utils.i18n import _
 from course_utils.localization import boxes_from_map, iou
 
@@ -70,12 +71,7 @@ def check_global_average_pooling(function: object) -> Feedback:
         one_number,
     )
     x = cases[0][0].clone().requires_grad_()
-    answer = require_function(function, name)(x)
-    if not isinstance(answer, Tensor) or not answer.requires_grad:
-        reject(
-            _("`{name}`: no gradient goes back through it to `x`.").format(name=name),
-            _("Look for `detach`, `.data`, `no_grad` or a detour through NumPy."),
-        )
+    require_differentiable(require_function(function, name)(x), name)
     return correct(_("one mean a map, whatever the maps' size."))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -47,14 +46,7 @@ def _require_design(answer: object, name: str) -> list[StageSpec]:
             _("`{name}` is a network already built; the check builds its own.").format(name=name),
             _("Give the list of stages, without `compose`."),
         )
-    if isinstance(answer, StageSpec) or inspect.isclass(answer) or callable(answer):
-        reject(
-            _("`{name}` should be a list of stages, not a value of type `{kind}`.").format(
-                name=name, kind=kind_of(answer)
-            ),
-            _("A design is a list: `[conv(16), …, gap_head()]`."),
-        )
-    if isinstance(answer, str) or not isinstance(answer, Iterable):
+    if isinstance(answer, StageSpec | str) or callable(answer) or not isinstance(answer, Iterable):
         reject(
             _("`{name}` should be a list of stages, not a value of type `{kind}`.").format(
                 name=name, kind=kind_of(answer)
@@ -62,7 +54,7 @@ def _require_design(answer: object, name: str) -> list[StageSpec]:
             _("A design is a list: `[conv(16), …, gap_head()]`."),
         )
     stages = list(answer)
-    if any(stage is ... or stage is None for stage in stages):
+    if is_blank(stages):
         unfilled_value(name)
     return stages
 
