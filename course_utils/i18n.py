@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import gettext
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "_", "current_language", "number", "percent", "set_language"]
+__all__ = [
+    "LANGUAGES",
+    "_",
+    "current_language",
+    "number",
+    "percent",
+    "set_language",
+    "speaking",
+]
 
 LANGUAGES = ("fr", "en")
 ENVIRONMENT_VARIABLE = "COURSE_LANGUAGE"
@@ -44,6 +54,26 @@ def current_language() -> str:
         return _chosen
     wanted = os.environ.get(ENVIRONMENT_VARIABLE, "en")
     return wanted if wanted in LANGUAGES else "en"
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Messages in ``language`` within; then in whatever language they were before.
+
+    Raises:
+        ValueError: the course has no such language.
+
+    >>> with speaking("fr"):
+    ...     current_language()
+    'fr'
+    """
+    global _chosen
+    before = _chosen
+    set_language(language)
+    try:
+        yield
+    finally:
+        _chosen = before
 
 
 @lru_cache

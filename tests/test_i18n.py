@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from course_utils import i18n
-from course_utils.i18n import _, current_language, number, percent, set_language
+from course_utils.i18n import _, current_language, number, percent, set_language, speaking
 
 MESSAGE = "There is no file {path}."
 
@@ -50,6 +50,17 @@ def test_another_language_is_refused_in_both_and_changes_nothing(language: str) 
     set_language("fr")
     with pytest.raises(ValueError, match=r"No language .* / Pas de langue .*: .*fr, en\."):
         set_language(language)
+    assert current_language() == "fr"
+
+
+def test_a_language_spoken_for_a_while_leaves_no_choice_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(KeyError), speaking("fr"):
+        assert _(MESSAGE) == "Il n'y a pas de fichier {path}."
+        raise KeyError
+    assert _(MESSAGE) == MESSAGE
+    monkeypatch.setenv("COURSE_LANGUAGE", "fr")
     assert current_language() == "fr"
 
 

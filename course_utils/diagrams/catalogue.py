@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 from course_utils.diagrams import dense, maps, residual
 from course_utils.diagrams.sketch import Diagram, Sketch
 from course_utils.diagrams.style import NARROWEST, SMALL, WIDEST
-from course_utils.i18n import LANGUAGES, _, current_language, set_language
+from course_utils.i18n import LANGUAGES, _, speaking
 
 __all__ = ["PICTURES", "draw_all", "files", "picture"]
 
@@ -69,23 +68,13 @@ def picture(name: str) -> Diagram:
         return PICTURES[name]().figure()
 
 
-@contextmanager
-def _speaking(language: str) -> Iterator[None]:
-    before = current_language()
-    set_language(language)
-    try:
-        yield
-    finally:
-        set_language(before)
-
-
 def files() -> Iterator[tuple[str, bytes]]:
     """Name and content of every file of ``images/``: an SVG and a PNG a picture, the gallery."""
     said = {}
     for name in PICTURES:
         words = {}
         for language in LANGUAGES:
-            with _speaking(language):
+            with speaking(language):
                 drawn = picture(name)
                 words[language] = (drawn.title, drawn.description)
         said[name] = words
