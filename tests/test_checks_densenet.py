@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -465,6 +465,26 @@ class Bottlenecks(nn.Module):
         return x
 
 
+def end_with(
+    *,
+    norm: bool = True,
+    relu: bool = True,
+    pool: Callable[[int], nn.Module] = nn.AdaptiveAvgPool2d,
+    classes: int = 10,
+    after: Sequence[nn.Module] = (),
+) -> Callable[[int], list[nn.Module]]:
+    """What follows the last block, right by default."""
+
+    def end(c: int) -> list[nn.Module]:
+        before = [bn(c)] * norm + [nn.ReLU()] * relu
+        return [*before, pool(1), nn.Flatten(), nn.Linear(c, classes), *after]
+
+    return end
+
+
+RIGHT_END = end_with()
+
+
 def my_densenet(
     depth: int,
     growth_rate: int,
@@ -473,13 +493,7 @@ def my_densenet(
     layer: Callable[[int, int], nn.Module] = bottleneck_layer,
     transition: Callable[[int, float], nn.Module] = my_transition,
     stem: int = 2,
-    end: Callable[[int], list[nn.Module]] = lambda c: [
-        bn(c),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(c, 10),
-    ],
+    end: Callable[[int], list[nn.Module]] = RIGHT_END,
 ) -> nn.Module:
     """A whole net, right by default, each part of which can be spoilt."""
     channels = stem * growth_rate
@@ -525,60 +539,22 @@ WRONG_NET: dict[str, tuple[Any, ...]] = {
         densenet_with(layers=lambda depth: 1),
         "`my_densenet(16, 4)` has 10 convolutions and linear layers; 16 are expected",
     ),
-    "softmax": (
-        densenet_with(
-            end=lambda c: [
-                bn(c),
-                nn.ReLU(),
-                nn.AdaptiveAvgPool2d(1),
-                nn.Flatten(),
-                nn.Linear(c, 10),
-                nn.Softmax(1),
-            ]
-        ),
-        "ends in a softmax",
-    ),
-    "classes": (
-        densenet_with(
-            end=lambda c: [bn(c), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 5)]
-        ),
-        "(3, 5)",
-    ),
+    "softmax": (densenet_with(end=end_with(after=[nn.Softmax(1)])), "ends in a softmax"),
+    "classes": (densenet_with(end=end_with(classes=5)), "(3, 5)"),
     "no last relu": (
-        densenet_with(
-            end=lambda c: [bn(c), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 10)]
-        ),
+        densenet_with(end=end_with(relu=False)),
         "the ReLU after the last batch normalisation is missing",
     ),
     "max at the end": (
-        densenet_with(
-            end=lambda c: [
-                bn(c),
-                nn.ReLU(),
-                nn.AdaptiveMaxPool2d(1),
-                nn.Flatten(),
-                nn.Linear(c, 10),
-            ]
-        ),
+        densenet_with(end=end_with(pool=nn.AdaptiveMaxPool2d)),
         "takes the maximum",
     ),
     "relu on the scores": (
-        densenet_with(
-            end=lambda c: [
-                bn(c),
-                nn.ReLU(),
-                nn.AdaptiveAvgPool2d(1),
-                nn.Flatten(),
-                nn.Linear(c, 10),
-                nn.ReLU(),
-            ]
-        ),
+        densenet_with(end=end_with(after=[nn.ReLU()])),
         "a score may be negative",
     ),
     "no norm at the end": (
-        densenet_with(
-            end=lambda c: [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 10)]
-        ),
+        densenet_with(end=end_with(norm=False)),
         "does not have the layers expected",
     ),
     "max in the transitions": (
