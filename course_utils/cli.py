@@ -12,6 +12,7 @@ from typing import Any
 from course_utils.authoring import add_subcommands
 from course_utils.i18n import LANGUAGES, _, set_language
 from course_utils.location import find_root
+from course_utils.usage import translate_argparse
 
 __all__ = ["main"]
 
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if language in LANGUAGES:
         set_language(language)
 
+    translate_argparse()
     arguments = _parser().parse_args(argv)
     handler: Callable[[argparse.Namespace], int] = arguments.handler
     try:
@@ -185,7 +187,7 @@ def _add_sweep(commands: Any) -> None:
         ("--dataset-option", _("an option of the data set, as mean=pixel")),
         ("--family-option", _("an option of the nets, as width=8")),
     ):
-        what.add_argument(option, action="append", default=[], metavar="NAME=VALUE", help=about)
+        what.add_argument(option, action="append", default=[], metavar=_("NAME=VALUE"), help=about)
 
     how = sweep.add_argument_group(_("how to run it"))
     how.add_argument(
@@ -248,7 +250,7 @@ def _add_sweep(commands: Any) -> None:
         "--cluster-option",
         action="append",
         default=[],
-        metavar="NAME=VALUE",
+        metavar=_("NAME=VALUE"),
         help=_("any other option of submitit or Dask, as slurm_account=course"),
     )
 
@@ -347,10 +349,12 @@ def _test(arguments: argparse.Namespace) -> int:
 
 
 def _images(arguments: argparse.Namespace) -> int:
-    from course_utils import course, diagrams
+    from course_utils import diagrams
+    from course_utils.authoring.readme import write_readme_figures
 
-    folder = course.find_root() / "images"
-    written = diagrams.draw_all(folder)
+    root = find_root()
+    folder = root / "images"
+    written = diagrams.draw_all(folder) + write_readme_figures(root)
     print(_("{number} files written to {folder}.").format(number=len(written), folder=folder))
     return 0
 

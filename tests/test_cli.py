@@ -1,5 +1,6 @@
 """The command line: an example in every help, a sentence for every error, a quick start."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -12,7 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_utils import cli, course, degradation, suite, sweeps
-from course_utils.i18n import current_language
+from course_utils.i18n import current_language, set_language
 
 COMMANDS = ["run", "lab", "test", "images", "sweep", "notebooks", "messages"]
 
@@ -61,6 +62,58 @@ def test_the_help_of_all_names_every_command(capsys: pytest.CaptureFixture[str])
         cli.main(["--help"])
     out = capsys.readouterr().out
     assert all(f"\n    {command} " in out for command in COMMANDS)
+
+
+def prose(text: str) -> set[str]:
+    """The words of a help, without the commands, options and values in them, and its example."""
+    explained = re.split(r"^Ex", text.partition("\n\n")[2], flags=re.MULTILINE)[0]
+    plain = re.sub(r"\{[^}]*\}|--?[a-z-]+|\b[A-Z]+\b|[\[\],]", " ", explained)
+    parts = {part for line in plain.splitlines() for part in re.split(r"\s{2,}", line.strip())}
+    return {part for part in parts if " " in part}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *([], ["run"], ["lab"], ["site"], ["test"], ["images"], ["sweep"], ["badges"]),
+        *(["student"], ["glossary"], ["links"], ["messages"], ["notebooks"]),
+        *(["messages", each] for each in ("update", "check")),
+        *(["notebooks", each] for each in ("check", "normalise", "stale")),
+        *(["notebooks", each] for each in ("translated", "opening")),
+    ],
+    ids=" ".join,
+)
+def test_a_french_help_has_no_english_line(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {}
+    for language in ("fr", "en"):
+        set_language(language)
+        with pytest.raises(SystemExit):
+            cli.main([*command, "--help"])
+        said[language] = capsys.readouterr().out
+    assert said["fr"].startswith("usage\N{NO-BREAK SPACE}: python -m course_utils")
+    assert "show this help message and exit" in prose(said["en"])
+    assert prose(said["fr"]) & prose(said["en"]) == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["runn"], "'runn' n'est pas un choix possible (choisir parmi"),
+        (["badges"], "il manque ces arguments\N{NO-BREAK SPACE}: --repo"),
+        (["sweep", "--depths", "a"], "'a' n'est pas de la forme voulue (int)"),
+        (["site", "now"], "arguments inconnus\N{NO-BREAK SPACE}: now"),
+    ],
+)
+def test_a_mistyped_command_is_refused_in_the_readers_language(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_language("fr")
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    assert end.value.code == 2
+    assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

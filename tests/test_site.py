@@ -3,12 +3,14 @@
 import inspect
 import json
 import re
+import unicodedata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from built_site import ROOT, pages, site
 
+from course_utils.authoring.glossary import glossary
 from course_utils.course import find_lessons
 from course_utils.i18n import LANGUAGES
 from course_utils.site.gallery import gallery_page, read_pictures
@@ -134,6 +136,11 @@ def test_the_search_of_each_language_knows_its_lessons(language: str, word: str)
     lesson = found["docnames"].index("lessons/03_degradation")
     assert word in found["titles"][lesson].lower()
     assert any(term.startswith(word[:6]) for term in [*found["terms"], *found["titleterms"]])
+    # A reader who knows a word in one language looks it up in the pages of the other.
+    page = found["docnames"].index("glossary")
+    for stem in ("shortcut", "raccourc"):
+        where = [pages for term, pages in found["terms"].items() if term.startswith(stem)]
+        assert any(page in (each if isinstance(each, list) else [each]) for each in where)
 
 
 def test_each_language_searches_with_its_own_grammar() -> None:
@@ -176,6 +183,28 @@ def test_the_frame_of_a_french_page_is_in_french_and_the_docstrings_are_marked_e
     ]
     assert reference.all("article")[0]["lang"] == "en"
     assert "lang" not in lesson.all("article")[0]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_glossary_has_every_term_and_is_led_to_from_every_page(language: str) -> None:
+    page = pages()[site() / language / "glossary.html"]
+    (other,) = set(LANGUAGES) - {language}
+    table = re.search(r"<table\b.*?</table>", page.text, re.DOTALL)
+    assert table
+    assert table[0].count("<th ") == 3
+    for term in glossary():
+        names = {"fr": term.french, "en": term.english}
+        meaning = term.meaning_fr if language == "fr" else term.meaning_en
+        row = rf"<strong>{re.escape(names[language])}</strong>.*?<span lang=\"{other}\">"
+        assert re.search(row + re.escape(names[other]), table[0], re.DOTALL), term
+        assert meaning in table[0], term
+    terms = re.findall(r"<strong>(.*?)</strong>", table[0])
+    plain = [re.sub(r"[^a-z ']", "", unicodedata.normalize("NFD", term)) for term in terms]
+    assert plain == sorted(plain)
+    assert len(terms) == len(glossary())
+    for path, each in pages().items():
+        if path.is_relative_to(site() / language):
+            assert page.path in {target(path, link.get("href", "")) for link in each.all("a")}, path
 
 
 def test_a_lesson_keeps_its_own_apostrophes() -> None:

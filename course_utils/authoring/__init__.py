@@ -93,7 +93,9 @@ def _add_notebooks(subparsers: Any) -> None:
         _("Record that English cells translate the French cells as they are now."),
         "notebooks translated notebooks/en/03_degradation.ipynb --cell intro",
     )
-    translated.add_argument("path", type=Path, metavar="PATH", help=_("one edition of the lesson"))
+    translated.add_argument(
+        "path", type=Path, metavar=_("PATH"), help=_("one edition of the lesson")
+    )
     translated.add_argument(
         "--cell",
         dest="cells",
@@ -133,7 +135,7 @@ def _add_messages(subparsers: Any) -> None:
         action="append",
         default=[],
         type=Path,
-        metavar="FILE",
+        metavar=_("FILE"),
         help=_("another .po file to take translations from, repeated at will"),
     )
     update.set_defaults(handler=_update)
@@ -213,7 +215,7 @@ def _add_links(subparsers: Any) -> None:
 
 
 def _add_paths(parser: argparse.ArgumentParser, text: str, nargs: str) -> None:
-    parser.add_argument("paths", nargs=nargs, type=Path, metavar="PATH", help=text)
+    parser.add_argument("paths", nargs=nargs, type=Path, metavar=_("PATH"), help=text)
 
 
 def _report(faults: Iterable[str]) -> int:

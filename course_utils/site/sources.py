@@ -1,4 +1,4 @@
-"""What Sphinx reads: the lessons, the way to them, the gallery and the reference, as files."""
+"""What Sphinx reads: lessons, the way to them, glossary, gallery and reference, as files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 import nbformat
 
+from course_utils.authoring.glossary import glossary
 from course_utils.course import Lesson, find_lessons
 from course_utils.i18n import _, current_language, set_language
 from course_utils.pages import Card, card_of, is_silent_plumbing
@@ -47,6 +48,7 @@ def write_sources(root: Path, language: str, folder: Path) -> None:
         cards = [(lesson.stem, _write_lesson(lesson, folder)) for lesson in lessons]
         gallery = write_gallery(root / "images", language, folder)
         write_reference(folder / "reference")
+        (folder / "glossary.md").write_text(_glossary_page(language), encoding="utf-8")
         home = _TEMPLATES.get_template("home.md").render(
             cards=cards, gallery=gallery, words=_home_words()
         )
@@ -85,10 +87,28 @@ def _home_words() -> dict[str, str]:
         ),
         "lessons": _("Lessons"),
         "more": _("More"),
+        "glossary": _("Glossary"),
         "gallery": _("Gallery of pictures"),
         "reference": _("Reference of course_utils"),
         "index": _("Index of names"),
     }
+
+
+def _glossary_page(language: str) -> str:
+    """The words of the course, in the order of one language's alphabet."""
+    if language == "fr":
+        rows = [(term.french, term.english, term.meaning_fr) for term in glossary()]
+    else:
+        rows = sorted((term.english, term.french, term.meaning_en) for term in glossary())
+    words = {
+        "glossary": _("Glossary"),
+        "about_glossary": _("The words of the course, in both languages, and what they mean."),
+        "meaning": _("what it means"),
+    }
+    (other,) = LANGUAGE_NAMES.keys() - {language}
+    return _TEMPLATES.get_template("glossary.md").render(
+        names=LANGUAGE_NAMES, language=language, other=other, rows=rows, words=words
+    )
 
 
 def _write_lesson(lesson: Lesson, folder: Path) -> Card:
