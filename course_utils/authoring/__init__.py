@@ -7,9 +7,10 @@ The command line reads ``add_subcommands`` alone; what each command needs beyond
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 from course_utils.i18n import LANGUAGES, _
 
 __all__ = ["add_subcommands"]
+
+Handler = Callable[[argparse.Namespace], int]
 
 
 def add_subcommands(subparsers: Any) -> None:
@@ -39,16 +42,18 @@ def add_subcommands(subparsers: Any) -> None:
 
 
 def _command(
-    subparsers: Any, name: str, summary: str, example: str, **options: Any
+    subparsers: Any, name: str, summary: str, example: str, handler: Handler | None = None
 ) -> argparse.ArgumentParser:
+    """A command with an example in its help; one without a handler has commands of its own."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=summary,
         description=summary,
         epilog=_("Example:") + f"\n  python -m course_utils {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        **options,
     )
+    if handler is not None:
+        parser.set_defaults(handler=handler)
     return parser
 
 
@@ -65,33 +70,34 @@ def _add_notebooks(subparsers: Any) -> None:
         "check",
         _("Check parity, translations, normal form and the lessons' own rules."),
         "notebooks check",
+        _check,
     )
-    _add_paths(check, _("notebooks or folders; every lesson when none is given"), nargs="*")
-    check.set_defaults(handler=_check)
+    _add_paths(check)
 
     normalise = _command(
         group,
         "normalise",
         _("Rewrite executed notebooks in the form in which they are committed."),
         "notebooks normalise notebooks/fr/03_degradation.ipynb",
+        _normalise,
     )
-    _add_paths(normalise, _("notebooks or folders"), nargs="+")
-    normalise.set_defaults(handler=_normalise)
+    _add_paths(normalise, required=True)
 
     stale = _command(
         group,
         "stale",
         _("List the cells that the English edition has yet to follow."),
         "notebooks stale",
+        _stale,
     )
-    _add_paths(stale, _("notebooks or folders; every lesson when none is given"), nargs="*")
-    stale.set_defaults(handler=_stale)
+    _add_paths(stale)
 
     translated = _command(
         group,
         "translated",
         _("Record that English cells translate the French cells as they are now."),
         "notebooks translated notebooks/en/03_degradation.ipynb --cell intro",
+        _translated,
     )
     translated.add_argument(
         "path", type=Path, metavar=_("PATH"), help=_("one edition of the lesson")
@@ -103,16 +109,15 @@ def _add_notebooks(subparsers: Any) -> None:
         metavar="ID",
         help=_("a cell, repeated at will; every cell of the lesson when none is given"),
     )
-    translated.set_defaults(handler=_translated)
 
     opening = _command(
         group,
         "opening",
         _("Put the first code cell, which fetches the course on Colab, into notebooks."),
         "notebooks opening",
+        _opening,
     )
-    _add_paths(opening, _("notebooks or folders; every lesson when none is given"), nargs="*")
-    opening.set_defaults(handler=_opening)
+    _add_paths(opening)
 
 
 def _add_messages(subparsers: Any) -> None:
@@ -128,6 +133,7 @@ def _add_messages(subparsers: Any) -> None:
         "update",
         _("Bring fr.po in line with the code and compile fr.mo."),
         "messages update",
+        _update,
     )
     update.add_argument(
         "--from",
@@ -138,15 +144,14 @@ def _add_messages(subparsers: Any) -> None:
         metavar=_("FILE"),
         help=_("another .po file to take translations from, repeated at will"),
     )
-    update.set_defaults(handler=_update)
 
-    check = _command(
+    _command(
         group,
         "check",
         _("Check that every message has its French and that fr.mo is up to date."),
         "messages check",
+        _check_messages,
     )
-    check.set_defaults(handler=_check_messages)
 
 
 def _add_badges(subparsers: Any) -> None:
@@ -155,6 +160,7 @@ def _add_badges(subparsers: Any) -> None:
         "badges",
         _("Write the repository's address where it is shown: badges, first cells, citation."),
         "badges --repo ada-lovelace/course",
+        _badges,
     )
     badges.add_argument(
         "--repo",
@@ -162,7 +168,6 @@ def _add_badges(subparsers: Any) -> None:
         metavar="OWNER/NAME",
         help=_("the repository on GitHub; an empty text takes the address out again"),
     )
-    badges.set_defaults(handler=_badges)
 
 
 def _add_student(subparsers: Any) -> None:
@@ -171,6 +176,7 @@ def _add_student(subparsers: Any) -> None:
         "student",
         _("Write the lessons without their solutions to build/student/."),
         "student --language all",
+        _student,
     )
     student.add_argument(
         "--language",
@@ -186,17 +192,16 @@ def _add_student(subparsers: Any) -> None:
         metavar="N",
         help=_("numbers of the lessons to write; every lesson when none is given"),
     )
-    student.set_defaults(handler=_student)
 
 
 def _add_glossary(subparsers: Any) -> None:
-    page = _command(
+    _command(
         subparsers,
         "glossary",
         _("Write the page of the course's words, in both languages, from their table."),
         "glossary",
+        _glossary,
     )
-    page.set_defaults(handler=_glossary)
 
 
 def _add_links(subparsers: Any) -> None:
@@ -205,17 +210,25 @@ def _add_links(subparsers: Any) -> None:
         "links",
         _("Check that every link of the documents and lessons leads to a file that is there."),
         "links --external",
+        _links,
     )
     links.add_argument(
         "--external",
         action="store_true",
         help=_("try the addresses of other sites too, over the network"),
     )
-    links.set_defaults(handler=_links)
 
 
-def _add_paths(parser: argparse.ArgumentParser, text: str, nargs: str) -> None:
-    parser.add_argument("paths", nargs=nargs, type=Path, metavar=_("PATH"), help=text)
+def _add_paths(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    parser.add_argument(
+        "paths",
+        nargs="+" if required else "*",
+        type=Path,
+        metavar=_("PATH"),
+        help=_("notebooks or folders")
+        if required
+        else _("notebooks or folders; every lesson when none is given"),
+    )
 
 
 def _report(faults: Iterable[str]) -> int:
@@ -227,84 +240,85 @@ def _report(faults: Iterable[str]) -> int:
     return status
 
 
+def _telling(handler: Handler) -> Handler:
+    """``handler``, with a request that it refuses told line by line, as its faults are."""
+
+    @functools.wraps(handler)
+    def told(arguments: argparse.Namespace) -> int:
+        try:
+            return handler(arguments)
+        except ValueError as error:
+            return _report([str(error)])
+
+    return told
+
+
+@_telling
 def _check(arguments: argparse.Namespace) -> int:
     from course_utils.authoring.files import lesson_pairs
     from course_utils.authoring.rules import check_lesson
 
-    try:
-        pairs = lesson_pairs(arguments.paths)
-        status = _report(fault for pair in pairs for fault in check_lesson(pair))
-    except ValueError as error:
-        return _report([str(error)])
+    pairs = lesson_pairs(arguments.paths)
+    status = _report(fault for pair in pairs for fault in check_lesson(pair))
     if status == 0:
         print(_("Lessons checked: {count}. Nothing to correct.").format(count=len(pairs)))
     return status
 
 
+@_telling
 def _normalise(arguments: argparse.Namespace) -> int:
     from course_utils.authoring.files import notebook_paths
     from course_utils.authoring.normaliser import normalise_file
 
     status = 0
-    try:
-        for path in notebook_paths(arguments.paths):
-            changed, remarks = normalise_file(path)
-            if changed:
-                print(_("{path}: rewritten").format(path=path))
-            status |= _report(f"{path}: {remark}" for remark in remarks)
-    except ValueError as error:
-        return _report([str(error)])
+    for path in notebook_paths(arguments.paths):
+        changed, remarks = normalise_file(path)
+        if changed:
+            print(_("{path}: rewritten").format(path=path))
+        status |= _report(f"{path}: {remark}" for remark in remarks)
     return status
 
 
+@_telling
 def _stale(arguments: argparse.Namespace) -> int:
     from course_utils.authoring.editions import stale_cells
     from course_utils.authoring.files import lesson_pairs
 
-    try:
-        for pair in lesson_pairs(arguments.paths):
-            for cell in stale_cells(pair):
-                print(cell)
-    except ValueError as error:
-        return _report([str(error)])
+    for pair in lesson_pairs(arguments.paths):
+        for cell in stale_cells(pair):
+            print(cell)
     return 0
 
 
+@_telling
 def _translated(arguments: argparse.Namespace) -> int:
     from course_utils.authoring.editions import stamp
     from course_utils.authoring.files import pair_of
 
-    try:
-        pair = pair_of(arguments.path)
-        stamped = stamp(pair, arguments.cells)
-    except ValueError as error:
-        return _report([str(error)])
+    pair = pair_of(arguments.path)
+    stamped = stamp(pair, arguments.cells)
     print(_("{path}: cells recorded: {count}").format(path=pair.english, count=len(stamped)))
     return 0
 
 
+@_telling
 def _opening(arguments: argparse.Namespace) -> int:
     from course_utils.authoring.opening import put_openings
 
-    try:
-        changed = put_openings(arguments.paths)
-    except ValueError as error:
-        return _report([str(error)])
+    changed = put_openings(arguments.paths)
     for path in changed:
         print(_("{path}: rewritten").format(path=path))
     return 0
 
 
+@_telling
 def _badges(arguments: argparse.Namespace) -> int:
     from course_utils.authoring.address import stamp_address
     from course_utils.authoring.files import REPOSITORY
     from course_utils.authoring.opening import put_openings
 
-    try:
-        changed = stamp_address(arguments.repo)
-        changed += put_openings([], arguments.repo)
-    except ValueError as error:
-        return _report([str(error)])
+    changed = stamp_address(arguments.repo)
+    changed += put_openings([], arguments.repo)
     for path in changed:
         print(_("{path}: rewritten").format(path=path.relative_to(REPOSITORY)))
     return 0
@@ -340,11 +354,9 @@ def _links(arguments: argparse.Namespace) -> int:
     return status
 
 
+@_telling
 def _update(arguments: argparse.Namespace) -> int:
-    try:
-        update = _messages().update_messages(sources=arguments.sources)
-    except ValueError as error:
-        return _report([str(error)])
+    update = _messages().update_messages(sources=arguments.sources)
     print(
         _("Messages added: {added}, removed: {removed}, still without French: {left}.").format(
             added=len(update.added), removed=len(update.removed), left=len(update.untranslated)
@@ -353,11 +365,9 @@ def _update(arguments: argparse.Namespace) -> int:
     return 0
 
 
+@_telling
 def _check_messages(arguments: argparse.Namespace) -> int:
-    try:
-        return _report(_messages().check_messages())
-    except ValueError as error:
-        return _report([str(error)])
+    return _report(_messages().check_messages())
 
 
 def _messages() -> ModuleType:
