@@ -10,7 +10,7 @@ import nbformat
 
 from course_utils.authoring.glossary import glossary
 from course_utils.course import Lesson, find_lessons
-from course_utils.i18n import _, current_language, set_language
+from course_utils.i18n import _, speaking
 from course_utils.pages import Card, card_of, is_silent_plumbing
 from course_utils.site.gallery import write_gallery
 from course_utils.site.reference import write_reference
@@ -41,9 +41,7 @@ def write_sources(root: Path, language: str, folder: Path) -> None:
         OSError: a file cannot be read or written.
     """
     lessons = find_lessons(root, language)
-    before = current_language()
-    set_language(language)
-    try:
+    with speaking(language):
         (folder / "lessons").mkdir(parents=True)
         cards = [(lesson.stem, _write_lesson(lesson, folder)) for lesson in lessons]
         gallery = write_gallery(root / "images", language, folder)
@@ -53,8 +51,6 @@ def write_sources(root: Path, language: str, folder: Path) -> None:
             cards=cards, gallery=gallery, words=_home_words()
         )
         (folder / "index.md").write_text(home, encoding="utf-8")
-    finally:
-        set_language(before)
 
 
 def write_front_page(site: Path) -> Path:
