@@ -78,7 +78,20 @@ def throughput(report: Report) -> list[str]:
         f"{rate:.0f} in {precision}" for precision, rate in report["gemm_gigaflops"].items()
     )
     heads = ["net", "loop", "images/s", "times the usual loop", "of the matrix product"]
-    return [*table(heads, rows), "", f"2048×2048 matrix product, GFLOP/s: {rates}. Bold: default."]
+    kinds = next(iter(report["nets"].values()))["time_of_the_default"]
+    shares = [
+        [name, *(f"{share:.0%}" for share in net["time_of_the_default"].values())]
+        for name, net in report["nets"].items()
+    ]
+    return [
+        *table(heads, rows),
+        "",
+        f"2048×2048 matrix product, GFLOP/s: {rates}. Bold: default.",
+        "",
+        "What the time of the default goes to:",
+        "",
+        *table(["net", *kinds], shares),
+    ]
 
 
 def sweep_scaling(report: Report) -> list[str]:

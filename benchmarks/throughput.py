@@ -11,8 +11,8 @@ that the machine has, and with its layers fused by ``torch.compile`` where a com
 Every contestant runs in every round, in an order drawn anew; what is reported is the median over
 rounds, with its quartiles, of images a second, and of the ratio to the usual loop within a round.
 Beside it: the share of the rate at which the machine multiplies 2048x2048 matrices in the same
-precision, a training step counted as 6 operations a multiply-add. Run it on a machine that does
-nothing else:
+precision, a training step counted as 6 operations a multiply-add; and what the time of our own
+steps, as readers run them, goes to. Run it on a machine that does nothing else:
 
     python benchmarks/throughput.py --rounds 5 --steps 20 --threads 2
     python benchmarks/throughput.py --device cuda --rounds 5 --steps 300
@@ -37,6 +37,7 @@ import torch
 from cam import quartiles
 from torch import nn
 from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import CIFAR10
@@ -52,6 +53,14 @@ WARM_UP = 3  # steps
 GEMM = 2048
 RESULTS = Path(__file__).parent / "results"
 NETS = {"ResNet-20": (20, "A"), "ResNet-56": (56, "A"), "plain-56": (56, None)}
+# By what the names of torch's operations contain; the first that fits.
+KINDS = {
+    "convolutions": ("conv",),
+    "batch normalisation": ("batch_norm",),
+    "ReLU": ("clamp_min", "relu", "threshold"),
+    "additions": ("add",),
+}
+REST = "the rest"
 Rate = Callable[[], float]
 
 
@@ -222,17 +231,34 @@ def measured(net: str, root: Path, arguments: argparse.Namespace) -> dict[str, A
             if number >= 0:
                 rates[name].append(rate)
             print(f"{net}, {name}: {rate:.0f} images/s", file=sys.stderr, flush=True)
+    chosen = best_precision(arguments.device)
     macs = count_macs(built(net), (3, 32, 32))
     baseline = rates["usual loop, fp32"]
     return {
         "macs": macs,
-        "default": f"ours, {best_precision(arguments.device)}",
+        "default": f"ours, {chosen}",
+        "time_of_the_default": time_by_kind(
+            ours(net, data, arguments, precision=chosen), arguments.device
+        ),
         "images_per_second": {name: quartiles(each) for name, each in rates.items()},
         "ratio_to_the_usual_loop": {
             name: quartiles([a / b for a, b in zip(each, baseline, strict=True)])
             for name, each in rates.items()
         },
     }
+
+
+def time_by_kind(work: Rate, device: str) -> dict[str, float]:
+    """The share of ``work``'s time that each kind of operation takes."""
+    on_gpu = device == "cuda"
+    activities = [ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]
+    with profile(activities=activities) as profiler:
+        work()
+    times = dict.fromkeys((*KINDS, REST), 0.0)
+    for event in profiler.key_averages():
+        kind = next((k for k, parts in KINDS.items() if any(p in event.key for p in parts)), REST)
+        times[kind] += event.self_device_time_total if on_gpu else event.self_cpu_time_total
+    return {kind: time / sum(times.values()) for kind, time in times.items()}
 
 
 def gemm_rates(device: str) -> dict[str, float]:
@@ -261,6 +287,8 @@ def show(report: dict[str, Any]) -> None:
                 f"x {ratio['median']:.2f} ({ratio['q1']:.2f} to {ratio['q3']:.2f})  "
                 f"{share(report, net, contestant):.0%} of the matrix product"
             )
+        parts = ", ".join(f"{part:.0%} {kind}" for kind, part in net["time_of_the_default"].items())
+        print(f"{name:10} {net['default']}: {parts}")
     for what in report["skipped"]:
         print(f"skipped: {what}")
 

@@ -58,6 +58,7 @@ def test_a_throughput_says_what_share_of_the_machine_is_at_work(report: Any) -> 
                     "default": "ours, fp32",
                     "images_per_second": {"ours, fp32": one, "ours, bf16": one},
                     "ratio_to_the_usual_loop": {"ours, fp32": one, "ours, bf16": one},
+                    "time_of_the_default": {"convolutions": 0.6, "the rest": 0.4},
                 }
             },
         }
@@ -66,6 +67,11 @@ def test_a_throughput_says_what_share_of_the_machine_is_at_work(report: Any) -> 
     cells = "100 (90 to 110) | 100.00 (90.00 to 110.00)"
     assert f"| ResNet-20 | **ours, fp32** | {cells} | 40% |" in lines
     assert f"| ResNet-20 | ours, bf16 | {cells} | 80% |" in lines
+    assert lines[-3:] == [
+        "| net | convolutions | the rest |",
+        "| --- | --- | --- |",
+        "| ResNet-20 | 60% | 40% |",
+    ]
 
 
 def test_every_sweep_on_the_page_of_clusters_is_one_the_parser_takes() -> None:
