@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nbformat import NotebookNode
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
 SETTINGS = {
     # Every cell stays in the page, those out of sight too.
@@ -22,8 +22,10 @@ SETTINGS = {
     # Nothing is asked of the network.
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-START = 180  # seconds, for the server and for a page
-RUN = 1800  # seconds, for all the cells of a lesson
+# Seconds, generous ones: machines that test are slow.
+START = 180  # for the server, and for a lesson to open
+RUN = 1800  # for all the cells of a lesson
+PATIENCE = 60  # for anything else to show
 
 READY = """path => {
   const panel = window.jupyterapp?.shell.currentWidget;
@@ -122,10 +124,11 @@ class OpenLesson:
 def notebook_page(browser: Browser, address: str, path: str) -> Iterator[Page]:
     """A page with the notebook ``path`` open and its kernel ready; both ended afterwards."""
     page = browser.new_page(viewport={"width": 1300, "height": 1000})
-    page.set_default_timeout(1000 * START)
+    page.set_default_timeout(1000 * PATIENCE)
+    expect.set_options(timeout=1000 * PATIENCE)
     try:
-        page.goto(address.format(path=path))
-        page.wait_for_function(READY, arg=path)
+        page.goto(address.format(path=path), timeout=1000 * START)
+        page.wait_for_function(READY, arg=path, timeout=1000 * START)
         yield page
     finally:
         page.evaluate(END_KERNEL)
