@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Locator, expect
 from course_utils import course
 from course_utils.authoring.markdown import formulas
 from course_utils.checks import Feedback
-from course_utils.i18n import LANGUAGES, set_language
+from course_utils.i18n import LANGUAGES, speaking
 
 pytestmark = [needs_chromium, pytest.mark.timeout(3600)]
 
@@ -180,8 +180,8 @@ def test_hints_and_solutions_unfold_and_fold(lesson: OpenLesson) -> None:
 
 
 def test_a_checker_says_what_is_missing_then_accepts_the_solution(lesson: OpenLesson) -> None:
-    set_language(lesson.language)
-    missing, right = (Feedback(passed, "").verdict for passed in (None, True))
+    with speaking(lesson.language):
+        missing, right = (Feedback(passed, "").verdict for passed in (None, True))
     exercises = lesson.tagged("exercise")
     assert exercises
     refused = {}
