@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from course_utils.authoring import add_subcommands
 from course_utils.i18n import LANGUAGES, _, set_language
 from course_utils.location import find_root
-from course_utils.usage import translate_argparse
+from course_utils.usage import Handler, add_command, translate_argparse
 
 __all__ = ["main"]
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     translate_argparse()
     arguments = _parser().parse_args(argv)
-    handler: Callable[[argparse.Namespace], int] = arguments.handler
+    handler: Handler = arguments.handler
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -258,19 +258,12 @@ def _add_sweep(commands: Any) -> None:
 def _add_command(
     commands: Any,
     name: str,
-    handler: Callable[[argparse.Namespace], int],
+    handler: Handler,
     summary: str,
     example: str,
     languages: Sequence[str],
 ) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=_("Example:") + f"\n  python -m course_utils {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = add_command(commands, name, summary, example, handler)
     editions = name in ("run", "lab")
     _add_common(
         parser,
@@ -279,7 +272,6 @@ def _add_command(
         if editions
         else _("language of the messages"),
     )
-    parser.set_defaults(handler=handler)
     return parser
 
 

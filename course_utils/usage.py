@@ -1,12 +1,48 @@
-"""What argparse says by itself, its help and its refusals, in the reader's language."""
+"""How commands present themselves: an example in each help, all words in the reader's language."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
 from course_utils.i18n import _
 
-__all__ = ["translate_argparse"]
+__all__ = ["Handler", "add_command", "translate_argparse"]
+
+Handler = Callable[[argparse.Namespace], int]
+"""What carries out a command, and answers its exit status."""
+
+
+def add_command(
+    commands: Any, name: str, summary: str, example: str, handler: Handler | None = None
+) -> argparse.ArgumentParser:
+    """A command with an example in its help; its arguments are still to be added.
+
+    Args:
+        commands: what ``argparse.ArgumentParser.add_subparsers`` answers.
+        name: what it is called by.
+        summary: what it does, in a sentence.
+        example: the words of a call, after ``python -m course_utils``.
+        handler: what carries it out; none for a command that has commands of its own.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> _images = add_command(parser.add_subparsers(), "images", "Draw.", "images", lambda _: 0)
+    >>> arguments = parser.parse_args(["images"])
+    >>> arguments.handler(arguments)
+    0
+    """
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog=_("Example:") + f"\n  python -m course_utils {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    if handler is not None:
+        parser.set_defaults(handler=handler)
+    return parser
 
 
 def translate_argparse() -> None:

@@ -10,16 +10,15 @@ import argparse
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from course_utils.i18n import LANGUAGES, _
+from course_utils.usage import Handler, add_command
 
 __all__ = ["add_subcommands"]
-
-Handler = Callable[[argparse.Namespace], int]
 
 
 def add_subcommands(subparsers: Any) -> None:
@@ -41,31 +40,15 @@ def add_subcommands(subparsers: Any) -> None:
     _add_links(subparsers)
 
 
-def _command(
-    subparsers: Any, name: str, summary: str, example: str, handler: Handler | None = None
-) -> argparse.ArgumentParser:
-    """A command with an example in its help; one without a handler has commands of its own."""
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=_("Example:") + f"\n  python -m course_utils {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    if handler is not None:
-        parser.set_defaults(handler=handler)
-    return parser
-
-
 def _add_notebooks(subparsers: Any) -> None:
-    group = _command(
+    group = add_command(
         subparsers,
         "notebooks",
         _("Keep the French and English notebooks in step and in one form."),
         "notebooks check notebooks/fr/03_degradation.ipynb",
     ).add_subparsers(dest="action", required=True, metavar="ACTION")
 
-    check = _command(
+    check = add_command(
         group,
         "check",
         _("Check parity, translations, normal form and the lessons' own rules."),
@@ -74,7 +57,7 @@ def _add_notebooks(subparsers: Any) -> None:
     )
     _add_paths(check)
 
-    normalise = _command(
+    normalise = add_command(
         group,
         "normalise",
         _("Rewrite executed notebooks in the form in which they are committed."),
@@ -83,7 +66,7 @@ def _add_notebooks(subparsers: Any) -> None:
     )
     _add_paths(normalise, required=True)
 
-    stale = _command(
+    stale = add_command(
         group,
         "stale",
         _("List the cells that the English edition has yet to follow."),
@@ -92,7 +75,7 @@ def _add_notebooks(subparsers: Any) -> None:
     )
     _add_paths(stale)
 
-    translated = _command(
+    translated = add_command(
         group,
         "translated",
         _("Record that English cells translate the French cells as they are now."),
@@ -110,7 +93,7 @@ def _add_notebooks(subparsers: Any) -> None:
         help=_("a cell, repeated at will; every cell of the lesson when none is given"),
     )
 
-    opening = _command(
+    opening = add_command(
         group,
         "opening",
         _("Put the first code cell, which fetches the course on Colab, into notebooks."),
@@ -121,14 +104,14 @@ def _add_notebooks(subparsers: Any) -> None:
 
 
 def _add_messages(subparsers: Any) -> None:
-    group = _command(
+    group = add_command(
         subparsers,
         "messages",
         _("Keep the French texts of the package's messages complete."),
         "messages check",
     ).add_subparsers(dest="action", required=True, metavar="ACTION")
 
-    update = _command(
+    update = add_command(
         group,
         "update",
         _("Bring fr.po in line with the code and compile fr.mo."),
@@ -145,7 +128,7 @@ def _add_messages(subparsers: Any) -> None:
         help=_("another .po file to take translations from, repeated at will"),
     )
 
-    _command(
+    add_command(
         group,
         "check",
         _("Check that every message has its French and that fr.mo is up to date."),
@@ -155,7 +138,7 @@ def _add_messages(subparsers: Any) -> None:
 
 
 def _add_badges(subparsers: Any) -> None:
-    badges = _command(
+    badges = add_command(
         subparsers,
         "badges",
         _("Write the repository's address where it is shown: badges, first cells, citation."),
@@ -171,7 +154,7 @@ def _add_badges(subparsers: Any) -> None:
 
 
 def _add_student(subparsers: Any) -> None:
-    student = _command(
+    student = add_command(
         subparsers,
         "student",
         _("Write the lessons without their solutions to build/student/."),
@@ -195,7 +178,7 @@ def _add_student(subparsers: Any) -> None:
 
 
 def _add_glossary(subparsers: Any) -> None:
-    _command(
+    add_command(
         subparsers,
         "glossary",
         _("Write the page of the course's words, in both languages, from their table."),
@@ -205,7 +188,7 @@ def _add_glossary(subparsers: Any) -> None:
 
 
 def _add_links(subparsers: Any) -> None:
-    links = _command(
+    links = add_command(
         subparsers,
         "links",
         _("Check that every link of the documents and lessons leads to a file that is there."),
