@@ -24,8 +24,9 @@ __all__ = [
     "style_of",
 ]
 
-# Okabe and Ito's palette, told apart by the colour-blind; each colour has a line and a marker.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# Okabe and Ito's first four, then two darker than theirs, which white drowns: told apart by the
+# colour-blind, and each has a line and a marker.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A5A00", "#0096FF")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 FAMILIES = ("residual", "plain", "dense")
