@@ -265,7 +265,7 @@ def _block_tables(
     if not rows or not len(rows[0]) or len({len(row) for row in rows}) != 1:
         raise ValueError(_("Give one table of weights for each block, as many at each moment."))
     blocks = len(rows[0])
-    figure = DescribedFigure("", (3.2 * blocks + 0.8, 3.0 * len(rows)))
+    figure = DescribedFigure("", (3.2 * blocks + 0.8, 3.0 * len(rows) + 0.4))
     panels = figure.subplots(len(rows), blocks, squeeze=False)
     said = []
     palette = matplotlib.colormaps[colours]
@@ -289,6 +289,9 @@ def _block_tables(
             sources, readers = values.shape
             end = _("classifier") if place == blocks - 1 else _("T")
             axes.set_xticks(range(readers), [*map(str, range(1, readers)), end], fontsize=8)
+            if place == blocks - 1:
+                # As small as the numbers: the word is wider than its square.
+                axes.get_xticklabels()[-1].set_fontsize(7)
             axes.set_yticks(range(sources), [_("in"), *map(str, range(1, sources))], fontsize=8)
             axes.set_title(
                 _("{moment}, block {number}").format(moment=moment, number=place + 1), fontsize=10
