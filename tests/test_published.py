@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from course_utils.degradation import published
+from course_utils.i18n import speaking
 
 HE = "He et al. 2015 (arXiv 1512.03385)"
 HUANG = "Huang et al. 2016 (arXiv 1608.06993)"
@@ -20,6 +21,15 @@ def test_every_figure_has_its_data_net_measure_protocol_and_source() -> None:
         assert "(" in row.measure  # its unit
         assert row.value > 0
         assert row.family in ("plain", "residual", "dense", "other")
+
+
+def test_the_protocol_is_in_the_readers_language() -> None:
+    with speaking("en"):
+        english = published("CIFAR-10", "training error (%)")
+    with speaking("fr"):
+        french = published("CIFAR-10", "training error (%)")
+    assert {row.protocol for row in english} == {"last epoch"}
+    assert {row.protocol for row in french} == {"dernière époque"}
 
 
 def test_no_figure_is_there_twice() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from course_utils.i18n import _
+from course_utils.i18n import _, current_language
 
 __all__ = ["PublishedResult", "published"]
 
@@ -23,7 +23,7 @@ class PublishedResult:
             comparable with ours.
         measure: what the number is, with its unit.
         value, spread: the number, and its standard deviation where one was printed.
-        protocol: how it was obtained.
+        protocol: how it was obtained, in the reader's language.
         source: where it was printed.
     """
 
@@ -39,7 +39,7 @@ class PublishedResult:
 
 
 @lru_cache
-def _table() -> tuple[PublishedResult, ...]:
+def _table(language: str) -> tuple[PublishedResult, ...]:
     with (Path(__file__).parent / "published.csv").open(encoding="utf-8", newline="") as file:
         return tuple(
             PublishedResult(
@@ -50,7 +50,7 @@ def _table() -> tuple[PublishedResult, ...]:
                 row["measure"],
                 float(row["value"]),
                 float(row["spread"]) if row["spread"] else None,
-                row["protocol"],
+                row[f"protocol_{language}"],
                 row["source"],
             )
             for row in csv.DictReader(file)
@@ -66,15 +66,16 @@ def published(data: str | None = None, measure: str | None = None) -> tuple[Publ
     >>> [row.value for row in published("CIFAR-10", "test error (%)") if row.net == "ResNet-56"]
     [6.97]
     """
+    table = _table(current_language())
     rows = tuple(
-        row for row in _table() if data in (None, row.data) and measure in (None, row.measure)
+        row for row in table if data in (None, row.data) and measure in (None, row.measure)
     )
     if not rows:
         raise ValueError(
             _("No published figure for {data!r}, {measure!r}. There are: {known}.").format(
                 data=data,
                 measure=measure,
-                known="; ".join(sorted({f"{row.data}, {row.measure}" for row in _table()})),
+                known="; ".join(sorted({f"{row.data}, {row.measure}" for row in table})),
             )
         )
     return rows
