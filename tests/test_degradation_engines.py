@@ -23,7 +23,7 @@ from test_degradation_sweep import Inline
 import course_utils
 from course_utils.degradation import Record, Spec, Store, SweepError, sweep, sweeping
 from course_utils.degradation.claims import FILE, Claims
-from course_utils.degradation.engines import JobExecutor, dask_executor, slurm_executor
+from course_utils.degradation.engines import TRIMMING, JobExecutor, dask_executor, slurm_executor
 from course_utils.degradation.processes import Processes
 from course_utils.degradation.progress import Progress
 
@@ -202,6 +202,17 @@ def test_a_worker_killed_in_its_run_costs_that_run_alone_and_it_is_done_again(
     said, again = notes.said[0]
     assert said.startswith("own_gated_runs:gated-8, seed 0: its process died") and again
     assert names(tmp_path / "store") == {f"{spec.hash}.json" for spec in GATED}
+
+
+def test_a_dask_worker_keeps_its_memory_from_step_to_step() -> None:
+    pytest.importorskip("distributed")  # which brings the setting
+    import dask
+
+    variables = dask.config.get("distributed.nanny.pre-spawn-environ")
+    assert TRIMMING in variables  # or there is nothing to undo any more
+    with dask_executor("local", jobs=1) as (executor, _workers):
+        assert executor.submit(os.environ.get, TRIMMING).result() is None
+    assert dask.config.get("distributed.nanny.pre-spawn-environ") == variables
 
 
 @posix
