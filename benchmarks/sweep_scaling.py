@@ -10,7 +10,7 @@ the least and the most. Run it on a machine that does nothing else:
 
     python benchmarks/sweep_scaling.py --rounds 3
 
-For runs of 10 s or more alone, by which Dask is to be judged: ``--depths 44 --seeds 0 1``.
+For runs of 10 s or more alone, by which Dask is to be judged: ``--depths 44 --seeds 0``.
 """
 
 from __future__ import annotations
