@@ -1,6 +1,12 @@
-"""Every test and doctest starts in English, whatever language the machine or the last one chose."""
+"""Where every test and doctest starts: in English, and with Python's own answer to Ctrl-C."""
+
+import signal
 
 import pytest
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
