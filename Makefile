@@ -30,34 +30,34 @@ help: ## list the commands
 install: $(READY) ## make .venv, and install in it what requirements.txt pins
 
 run: $(READY) ## run the lessons; notebooks, pages and index.html go to build/ (LESSON, EDITION, PROFILE)
-	@$(PY) -m course_utils run --language $(EDITION) $(if $(LESSON),--lesson $(LESSON)) $(if $(PROFILE),--profile $(PROFILE))
+	@$(PY) -m course run --language $(EDITION) $(if $(LESSON),--lesson $(LESSON)) $(if $(PROFILE),--profile $(PROFILE))
 
 test: $(READY) ## check everything: lint, types, unit tests, doctests, both editions of the lessons
-	@$(PY) -m course_utils test
+	@$(PY) -m course test
 
 test-browser: $(READY) ## run the lessons in JupyterLab, in a browser: Chromium, fetched if there is none
-	@$(PY) -m course_utils test --browser
+	@$(PY) -m course test --browser
 
 lab: $(READY) ## open JupyterLab on the first lesson (EDITION)
-	@$(PY) -m course_utils lab --language $(EDITION)
+	@$(PY) -m course lab --language $(EDITION)
 
 site: $(READY) ## build the web edition, in both languages, from the lessons' stored outputs
-	@$(PY) -m course_utils site
+	@$(PY) -m course site
 
 student: $(READY) ## write the lessons without their solutions to build/student/ (LESSON, EDITION)
-	@$(PY) -m course_utils student --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
+	@$(PY) -m course student --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
 
 badges: $(READY) ## write the repository's address where it is shown: badges, first cells, citation (REPO)
 	@test -n '$(REPO)' || { \
 	  echo "Say which repository on GitHub: make badges REPO=owner/name" >&2; \
 	  exit 1; }
-	@$(PY) -m course_utils badges --repo '$(REPO)'
+	@$(PY) -m course badges --repo '$(REPO)'
 
 colab: $(READY) ## run the lessons under Colab's versions, made under build/ (LESSON, EDITION)
 	@$(PY) .ci/colab.py --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
 
 images: $(READY) ## draw the pictures of images/ anew from the modules, and their gallery
-	@$(PY) -m course_utils images
+	@$(PY) -m course images
 
 format: $(READY) ## put the code, the lessons' too, in the project's layout
 	@$(PY) -m ruff check --fix .

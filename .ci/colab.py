@@ -23,8 +23,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course_utils.authoring.opening import opening_cell
-from course_utils.course import ThisPython, inject_profile
+from course.notebooks.opening import opening_cell
+from course.running import ThisPython, inject_profile
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "example/course"  # nobody's: git is told to find it here

@@ -36,7 +36,7 @@ import torch
 from cam import alternate, quartiles
 from torch.nn import functional as F
 
-from course_utils.degradation.record import describe_machine
+from course_utils.experiments.record import describe_machine
 from course_utils.models import count_parameters, densenet
 
 BATCH = 64

@@ -17,8 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from course_utils.course import find_lessons, find_root
-from course_utils.degradation.record import describe_machine
+from course.files import REPOSITORY
+from course.lessons import find_lessons
+from course_utils.experiments.record import describe_machine
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--language", default="fr", choices=["fr", "en"])
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    root = find_root()
+    root = REPOSITORY
     lessons = find_lessons(root, arguments.language, arguments.lessons)
     seconds = {}
     for lesson in lessons:

@@ -15,9 +15,9 @@ import datetime
 import subprocess
 from pathlib import Path
 
-from course_utils.course import find_root
-from course_utils.degradation import Record, Store
+from course.files import REPOSITORY
 from course_utils.degradation.references import FOLDER, Reference
+from course_utils.experiments import Record, Store
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def clean_commit(parser: argparse.ArgumentParser) -> str:
     """The commit of the working tree, refused when files differ from it."""
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(find_root()), *arguments]
+        command = ["git", "-C", str(REPOSITORY), *arguments]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
     if git("status", "--porcelain", "--", "course_utils"):

@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.degradation import Spec, sweep
-from course_utils.degradation.record import describe_machine
-from course_utils.degradation.sweeping import local_executor
-from course_utils.sweeps import Engine, specs_of
+from course_utils.degradation.command import Engine, specs_of
+from course_utils.experiments.record import describe_machine
+from course_utils.experiments.sweeping import local_executor
 
 RESULTS = Path(__file__).parent / "results" / "sweep_scaling.json"
 
@@ -73,7 +73,7 @@ RATIOS = {
 
 def ready(number: int) -> int:
     """Load in a worker what a run needs, and take long enough that each worker gets one."""
-    import course_utils.degradation.running  # noqa: F401
+    import course_utils.experiments.running  # noqa: F401
 
     time.sleep(0.5)
     return number

@@ -43,7 +43,7 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR10
 
 from course_utils.datasets import Dataset, load
-from course_utils.degradation.record import describe_machine
+from course_utils.experiments.record import describe_machine
 from course_utils.models import cifar_net, count_macs
 from course_utils.training import best_precision, fit
 

@@ -1,3 +1,7 @@
 """The course's helpers: data sets, models, training, experiments, figures and checks."""
 
-__version__ = "0.1.0"
+from course_utils import moved
+
+__version__ = "0.2.0"
+
+moved.install()

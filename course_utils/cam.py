@@ -20,9 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_utils.arguments import checked_size
 from course_utils.head import Head, run_to_head
 from course_utils.i18n import _
-from course_utils.models.counting import evaluating, kept_random_state
+from course_utils.inference import evaluating, kept_random_state
 
 __all__ = ["CAM", "class_activation_maps"]
 
@@ -187,22 +188,6 @@ def _is_flat(maps: Tensor) -> Tensor:
     low, high = maps.amin((-2, -1)), maps.amax((-2, -1))
     rounding = 16 * torch.finfo(maps.dtype).eps * torch.maximum(low.abs(), high.abs())
     return (high <= 0) | (high - low <= rounding)
-
-
-def checked_size(size: int | Sequence[int]) -> tuple[int, int]:
-    """``size`` as (height, width), in positive integers."""
-    pair = tuple(size) if isinstance(size, list | tuple) else (size, size)
-    if any(isinstance(side, bool) or not isinstance(side, numbers.Integral) for side in pair):
-        raise TypeError(
-            _("A size is one integer or (height, width) in pixels, not {size}.").format(
-                size=repr(size)
-            )
-        )
-    if len(pair) != 2 or min(pair) < 1:
-        raise ValueError(
-            _("A size is one positive integer or (height, width), not {size}.").format(size=size)
-        )
-    return int(pair[0]), int(pair[1])
 
 
 def _class_index(classes: Any, logits: Tensor) -> Tensor:

@@ -20,21 +20,6 @@ from course_utils.i18n import _
 
 __all__ = ["constraints", "missing", "prepare"]
 
-# What opens, runs or publishes the lessons from outside: a notebook that is open needs none of it.
-OUTSIDE = frozenset(
-    [
-        "ipykernel",
-        "jupyter-client",
-        "jupyterlab",
-        "latex2mathml",
-        "nbclient",
-        "nbconvert",
-        "nbformat",
-        "papermill",
-        "pyzmq",
-        "traitlets",
-    ]
-)
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 # A version as pip reads it; a constraint it cannot read would stop the installation.
 _VERSION = re.compile(r"\d[\w.!+-]*")
@@ -71,17 +56,14 @@ def missing(requirements: Iterable[str]) -> list[str]:
     """Those requirements of a lesson of which no version is installed.
 
     Args:
-        requirements: as in ``pyproject.toml``; what only works on notebooks from outside is left
-            out.
+        requirements: as in ``pyproject.toml``.
 
-    >>> missing(["jupyterlab>=4", "no-such-package>=1,<2"])
+    >>> missing(["torch>=2", "no-such-package>=1,<2"])
     ['no-such-package>=1,<2']
     """
     answer = []
     for requirement in requirements:
         name = _distribution(requirement)
-        if name in OUTSIDE:
-            continue
         try:
             metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Messages in the reader's language: English in the code, French in ``locale/fr.po``."""
+"""Messages in the reader's language: English in the code, French in ``locale/``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 
 __all__ = [
+    "DOMAIN",
     "LANGUAGES",
+    "LOCALE",
     "_",
+    "add_catalogue",
     "current_language",
     "number",
     "percent",
@@ -22,7 +25,9 @@ __all__ = [
 LANGUAGES = ("fr", "en")
 ENVIRONMENT_VARIABLE = "COURSE_LANGUAGE"
 _SPACE = "\N{NARROW NO-BREAK SPACE}"  # a number stays on one line
-_LOCALE = Path(__file__).parent / "locale"
+DOMAIN = "course_utils"
+LOCALE = Path(__file__).parent / "locale"
+_catalogues = {DOMAIN: LOCALE}
 _chosen: str | None = None
 
 
@@ -76,18 +81,27 @@ def speaking(language: str) -> Iterator[None]:
         _chosen = before
 
 
+def add_catalogue(domain: str, folder: Path) -> None:
+    """Look for messages in another catalogue too: ``folder/<language>/LC_MESSAGES/domain.mo``."""
+    _catalogues[domain] = folder
+    _translations.cache_clear()
+
+
 @lru_cache
-def _catalogue(language: str) -> gettext.NullTranslations:
-    """The translations of ``language``; English is the text in the code itself."""
-    if language == "en":
-        return gettext.NullTranslations()
-    with (_LOCALE / f"{language}.mo").open("rb") as compiled:
-        return gettext.GNUTranslations(compiled)
+def _translations(language: str) -> gettext.NullTranslations:
+    """The translations into ``language``; English is the text in the code itself."""
+    found = gettext.NullTranslations()
+    if language != "en":
+        for domain, folder in _catalogues.items():
+            more = gettext.translation(domain, folder, [language])
+            more.add_fallback(found)
+            found = more
+    return found
 
 
 def _(message: str) -> str:
     """``message`` in the reader's language; call it when the message is shown, not at import."""
-    return _catalogue(current_language()).gettext(message)
+    return _translations(current_language()).gettext(message)
 
 
 def number(value: float, digits: int) -> str:

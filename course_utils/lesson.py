@@ -11,7 +11,6 @@ import torch
 import torchvision
 
 from course_utils.i18n import _, set_language
-from course_utils.location import find_root
 from course_utils.training import best_device, best_precision
 
 __all__ = ["Lesson", "start"]
@@ -59,10 +58,7 @@ def start(number: int, language: str, *, seed: int = 0) -> Lesson:
     """
     set_language(language)
     torch.manual_seed(seed)
-    try:
-        root = find_root()
-    except ValueError:  # a notebook copied out of the course
-        root = Path.cwd()
+    root = _course_folder()
     device = best_device()
     parts = [
         _("Lesson {number}").format(number=number),
@@ -75,3 +71,12 @@ def start(number: int, language: str, *, seed: int = 0) -> Lesson:
     ]
     print(" · ".join(parts))
     return Lesson(number, language, root, device, seed)
+
+
+def _course_folder() -> Path:
+    """The nearest folder, upwards, that holds the lessons; the working folder if there is none."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
+            return folder
+    return here

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from course_utils.cam import checked_size
+from course_utils.arguments import checked_size
 from course_utils.i18n import _
 
 __all__ = [

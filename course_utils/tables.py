@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from statistics import median
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
-from course_utils.i18n import _, number, percent
+from course_utils.i18n import _
+from course_utils.moved import moved_name
 
-if TYPE_CHECKING:  # the models have tables too, and records need the models
-    from course_utils.degradation import Record
-
-__all__ = ["Table", "results"]
+__all__ = ["Table"]
 
 
 @dataclass(frozen=True)
@@ -70,44 +67,5 @@ class Table:
             yield (row, 'th scope="col"', "th") if index == 0 else (row, "td", "td")
 
 
-def _spread(shares: Sequence[float]) -> str:
-    """Median, and the range when there are several."""
-    middle = percent(median(shares))
-    if len(shares) == 1:
-        return middle
-    return f"{middle}  [{percent(min(shares))}, {percent(max(shares))}]"
-
-
-def results(records: Iterable[Record]) -> Table:
-    """One line a family and depth: median error over the seeds, lowest and highest, cost, time.
-
-    Args:
-        records: of one experiment.
-
-    >>> results([]).headers[0] in ("net", "réseau")
-    True
-    """
-    groups: dict[tuple[str, int], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.spec.family, record.spec.depth), []).append(record)
-    return Table(
-        [
-            _("net"),
-            _("seeds"),
-            _("training error [lowest, highest]"),
-            _("test error [lowest, highest]"),
-            _("parameters"),
-            _("seconds a run"),
-        ],
-        [
-            [
-                f"{family}-{depth}",
-                len(runs),
-                _spread([run.train_error for run in runs]),
-                _spread([run.test_error for run in runs]),
-                number(runs[0].parameters, 12),
-                f"{median(run.seconds for run in runs):.0f}",
-            ]
-            for (family, depth), runs in sorted(groups.items())
-        ],
-    )
+def __getattr__(name: str) -> NoReturn:
+    raise moved_name(__name__, name, {"results": "course_utils.experiments"})

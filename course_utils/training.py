@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from course_utils.arguments import flag, one_of, whole_number
 from course_utils.datasets import Dataset, Split
-from course_utils.datasets.options import flag, one_of, whole_number
 from course_utils.i18n import _
-from course_utils.models.counting import evaluating
+from course_utils.inference import evaluating
 
 __all__ = [
     "Augmentation",

@@ -20,9 +20,9 @@ import yaml
 from check_jsonschema import main as check
 from click.testing import CliRunner, Result
 
+from course.address import stamp_address
+from course.links import Link, broken_links, links_of, unreachable
 from course_utils import cli
-from course_utils.authoring.address import stamp_address
-from course_utils.authoring.links import Link, broken_links, links_of, unreachable
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -196,7 +196,7 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
 def test_an_address_is_tried_once_and_only_its_absence_is_a_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from course_utils.authoring import links
+    from course.authors import links
 
     answers = {"https://a.org/x": "", "https://b.org/": "404"}
     tried = []

@@ -119,14 +119,14 @@ def test_make_run_hands_its_arguments_on(bare: Path, arguments: list[str], comma
 @pytest.mark.parametrize(
     ("target", "arguments", "command"),
     [
-        ("student", [], "-m course_utils student --language fr"),
+        ("student", [], "-m course student --language fr"),
         (
             "student",
             ["LESSON=1 3", "EDITION=all"],
-            "-m course_utils student --language all --lesson 1 3",
+            "-m course student --language all --lesson 1 3",
         ),
         ("colab", ["LESSON=3", "EDITION=en"], ".ci/colab.py --language en --lesson 3"),
-        ("badges", ["REPO=ada/course"], "-m course_utils badges --repo 'ada/course'"),
+        ("badges", ["REPO=ada/course"], "-m course badges --repo 'ada/course'"),
     ],
 )
 def test_make_hands_arguments_on(

@@ -20,8 +20,9 @@ from course_utils.checks.feedback import (
 )
 from course_utils.i18n import _, number
 from course_utils.models import count_macs, count_parameters
-from course_utils.models.composing import Composed, StageSpec, compose
+from course_utils.models.design import Composed, compose
 from course_utils.models.receptive_field import receptive_field
+from course_utils.models.stages import StageSpec
 from course_utils.plots import pareto_front
 
 __all__ = [
@@ -77,7 +78,7 @@ def _require_network(design: Sequence[StageSpec], name: str) -> Composed:
 def check_mended(mended: object, broken: Sequence[StageSpec]) -> Feedback:
     """Check that ``mended`` can be built and differs from ``broken`` in one stage.
 
-    >>> from course_utils.models import conv, gap_head, projection
+    >>> from course_utils.models.stages import conv, gap_head, projection
     >>> broken = [conv(16), projection(8, shortcut="A"), gap_head()]
     >>> print(check_mended([conv(16), projection(8), gap_head()], broken).verdict)
     Correct
@@ -239,7 +240,7 @@ def check_small(
         field: the least number of pixels that a position of the last maps must see.
         cells: the least side of the last maps.
 
-    >>> from course_utils.models import conv, gap_head
+    >>> from course_utils.models.stages import conv, gap_head
     >>> small = [conv(12, stride=2), conv(24, stride=2), conv(24, times=2), gap_head()]
     >>> print(check_small(small).verdict)
     Correct

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from course_utils.arguments import known_options
 from course_utils.datasets.containers import Dataset, Split, statistics
 from course_utils.datasets.digits import handwritten_digits
 from course_utils.datasets.downloads import cifar10, fashion_mnist
-from course_utils.datasets.options import known_options
 from course_utils.datasets.scenes import digit_scenes
 from course_utils.i18n import _
 

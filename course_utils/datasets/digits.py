@@ -10,8 +10,8 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.nn import functional
 
+from course_utils.arguments import whole_number
 from course_utils.datasets.containers import Dataset, Split, statistics
-from course_utils.datasets.options import whole_number
 
 __all__ = ["CLASSES", "NATIVE_SIZE", "handwritten_digits", "native_digits"]
 

@@ -20,8 +20,8 @@ import torch
 from torchvision.datasets import CIFAR10, FashionMNIST
 from torchvision.datasets.utils import calculate_md5, download_url
 
+from course_utils.arguments import flag, one_of
 from course_utils.datasets.containers import Dataset, Split, statistics
-from course_utils.datasets.options import flag, one_of
 from course_utils.i18n import _
 
 __all__ = ["cifar10", "data_folder", "fashion_mnist"]

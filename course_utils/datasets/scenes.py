@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from course_utils.arguments import whole_number
 from course_utils.datasets.containers import Dataset, Split, statistics
 from course_utils.datasets.digits import CLASSES, NATIVE_SIZE, native_digits
-from course_utils.datasets.options import whole_number
 from course_utils.i18n import _
 
 __all__ = ["digit_scenes"]

@@ -1,15 +1,31 @@
-"""The degradation experiment: spec → run → record → store → verdict."""
+"""The degradation experiment: what it shows, what was published, what larger runs gave.
 
-from course_utils.degradation.ablation import Ablation, Difference, Effect, ablate
-from course_utils.degradation.families import FAMILIES, composed
-from course_utils.degradation.judging import Change, Verdict, paired_interval, verdict
+What serves any experiment is in :mod:`course_utils.experiments`, and can be had here too.
+"""
+
+from course_utils.degradation.fidelity import fidelity_notes
+from course_utils.degradation.judging import Change, Verdict, verdict
 from course_utils.degradation.published import PublishedResult, published
-from course_utils.degradation.record import Record
 from course_utils.degradation.references import Reference, references
-from course_utils.degradation.running import build, run
-from course_utils.degradation.spec import Spec, grid
-from course_utils.degradation.store import Store
-from course_utils.degradation.sweeping import SweepError, local_executor, sweep
+from course_utils.experiments import (
+    FAMILIES,
+    Ablation,
+    Difference,
+    Effect,
+    Record,
+    Spec,
+    Store,
+    SweepError,
+    ablate,
+    build,
+    composed,
+    grid,
+    local_executor,
+    paired_interval,
+    run,
+    sweep,
+    train,
+)
 
 __all__ = [
     "FAMILIES",
@@ -27,6 +43,7 @@ __all__ = [
     "ablate",
     "build",
     "composed",
+    "fidelity_notes",
     "grid",
     "local_executor",
     "paired_interval",
@@ -34,5 +51,6 @@ __all__ = [
     "references",
     "run",
     "sweep",
+    "train",
     "verdict",
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from course_utils.datasets import Dataset
-from course_utils.degradation.spec import Spec
+from course_utils.experiments.record import Record
+from course_utils.experiments.spec import Spec
 from course_utils.training import WARM_UNTIL, WARM_WINDOW
 
 __all__ = ["PAPER", "fidelity_notes"]
@@ -26,42 +26,39 @@ STEPS = 64_000
 WARM_DEPTHS = (110,)
 
 
-def fidelity_notes(spec: Spec, dataset: Dataset) -> tuple[str, ...]:
+def fidelity_notes(record: Record) -> tuple[str, ...]:
     """Departures of a run from He et al. 2015, section 4.2, then choices that it leaves open.
 
     Args:
-        spec: the run.
-        dataset: its data.
+        record: of the run.
 
     Returns:
-        Sentences in English, whatever the language: they are part of a record. None for a family
-        that the paper does not have.
+        Sentences in English, whatever the language; none for a family that the paper does not have.
 
-    >>> from course_utils.datasets import load
-    >>> notes = fidelity_notes(Spec("plain", 20, seed=0, batch_size=64), load("digits"))
-    >>> "Departure: batch_size is 64; the paper has 128." in notes
+    >>> from course_utils.experiments import run
+    >>> record = run(Spec("plain", 8, seed=0, steps=2, family_options={"width": 4}))
+    >>> "Departure: batch_size is 64; the paper has 128." in fidelity_notes(record)
     True
     """
-    if spec.family not in ("plain", "residual"):
+    if record.spec.family not in ("plain", "residual"):
         return ()
-    departures = (f"Departure: {note}." for note in _departures(spec, dataset))
-    return (*departures, *(f"Choice: {note}." for note in _choices(spec)))
+    departures = (f"Departure: {note}." for note in _departures(record))
+    return (*departures, *(f"Choice: {note}." for note in _choices(record.spec)))
 
 
-def _departures(spec: Spec, dataset: Dataset) -> Iterator[str]:
+def _departures(record: Record) -> Iterator[str]:
+    spec = record.spec
     if spec.dataset != "cifar10":
         yield f"the data are {spec.dataset}; the paper has CIFAR-10"
-    elif "not verified" in dataset.source:
-        yield f"the data are {dataset.source}, {len(dataset.train)} + {len(dataset.test)} images"
+    elif "not verified" in record.data:
+        yield f"the data are {record.data}"
     if spec.dataset == "cifar10" and dict(spec.dataset_options).get("mean") != "pixel":
         yield (
             "mean and deviation of each channel normalise the images; the paper subtracts the "
             "mean of each pixel"
         )
-    batch_size = min(spec.batch_size, len(dataset.train))
-    steps = spec.steps or (spec.epochs or 0) * (len(dataset.train) // batch_size)
-    if steps != STEPS:
-        yield f"the run has {steps:,} iterations; the paper has {STEPS:,}"
+    if record.steps != STEPS:
+        yield f"the run has {record.steps:,} iterations; the paper has {STEPS:,}"
     for name, value in PAPER.items():
         if (own := getattr(spec, name)) != value:
             yield f"{name} is {own}; the paper has {value}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course_utils.degradation.record import Record
+from course_utils.experiments.record import Record
 from course_utils.i18n import _
 
 __all__ = ["FOLDER", "Reference", "references"]

@@ -13,6 +13,7 @@ from course_utils.diagrams.sketch import Sketch, grouped
 from course_utils.diagrams.style import INK, LARGE, MEDIUM, ROLES, SMALL, Role
 from course_utils.diagrams.tracing import shape_text, trace
 from course_utils.i18n import _
+from course_utils.inference import evaluating
 from course_utils.models import (
     DenseBlock,
     DenseLayer,
@@ -21,7 +22,6 @@ from course_utils.models import (
     count_parameters,
     densenet,
 )
-from course_utils.models.counting import evaluating
 
 __all__ = ["dense_block", "densenet_growth", "densenet_row", "densenet_zoom", "transition"]
 

@@ -24,8 +24,8 @@ from course_utils.diagrams.style import (
 )
 from course_utils.diagrams.tracing import shape_text, trace
 from course_utils.i18n import _
+from course_utils.inference import evaluating
 from course_utils.models import count_parameters
-from course_utils.models.counting import evaluating
 
 __all__ = [
     "class_map",

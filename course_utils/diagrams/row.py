@@ -10,8 +10,8 @@ from torch import nn
 from course_utils.diagrams.sketch import Area, Box, Sketch, grouped
 from course_utils.diagrams.style import ROLES, SMALL
 from course_utils.diagrams.tracing import shape_text
+from course_utils.inference import evaluating
 from course_utils.models import count_parameters
-from course_utils.models.counting import evaluating
 
 __all__ = ["Row", "image_for"]
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from course_utils.i18n import _
-from course_utils.models.counting import count_parameters, evaluating
+from course_utils.inference import evaluating
+from course_utils.models.counting import count_parameters
 
 __all__ = ["Graph", "Operator", "describe_module", "shape_text", "trace"]
 

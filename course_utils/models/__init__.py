@@ -1,5 +1,7 @@
 """The networks of the course, the blocks that they are made of, and what they cost."""
 
+from typing import NoReturn
+
 from course_utils.models.blocks import (
     BottleneckBlock,
     ConvBNReLU,
@@ -10,23 +12,6 @@ from course_utils.models.blocks import (
     stage,
 )
 from course_utils.models.cifar import CifarNet, cifar_net, deepen
-from course_utils.models.composing import (
-    Composed,
-    StageSpec,
-    as_options,
-    bottleneck,
-    channel_trace,
-    compose,
-    conv,
-    dense,
-    design_depth,
-    from_options,
-    gap_head,
-    identity,
-    plain,
-    projection,
-    transition,
-)
 from course_utils.models.convolutionalise import (
     convolutionalise,
     linear_to_conv,
@@ -40,11 +25,21 @@ from course_utils.models.densenet import (
     Transition,
     densenet,
 )
+from course_utils.models.design import (
+    Composed,
+    as_options,
+    channel_trace,
+    compose,
+    design_depth,
+    from_options,
+)
 from course_utils.models.digit_classifier import digit_classifier
 from course_utils.models.gap import GapNet, gap_net
 from course_utils.models.inspection import Budget, Row, Summary, activation_memory, summary
 from course_utils.models.nin import mlpconv, nin
 from course_utils.models.receptive_field import receptive_field, receptive_fields
+from course_utils.models.stages import StageSpec
+from course_utils.moved import moved_name
 
 __all__ = [
     "BottleneckBlock",
@@ -64,34 +59,35 @@ __all__ = [
     "Transition",
     "activation_memory",
     "as_options",
-    "bottleneck",
     "channel_trace",
     "cifar_net",
     "compose",
-    "conv",
     "convolutionalise",
     "count_macs",
     "count_parameters",
     "deepen",
-    "dense",
     "densenet",
     "design_depth",
     "digit_classifier",
     "from_options",
-    "gap_head",
     "gap_net",
-    "identity",
     "identity_block",
     "linear_to_conv",
     "mlpconv",
     "nin",
-    "plain",
-    "projection",
     "projection_block",
     "receptive_field",
     "receptive_fields",
     "sliding_window",
     "stage",
     "summary",
-    "transition",
 ]
+
+_STAGES = (
+    *("bottleneck", "conv", "dense", "gap_head"),
+    *("identity", "plain", "projection", "transition"),
+)
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise moved_name(__name__, name, dict.fromkeys(_STAGES, "course_utils.models.stages"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from course_utils.datasets.options import whole_number
+from course_utils.arguments import whole_number
 from course_utils.i18n import _
 from course_utils.models.blocks import (
     ConvBNReLU,

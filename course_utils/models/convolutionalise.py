@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from course_utils.arguments import checked_shape
 from course_utils.i18n import _
-from course_utils.models.counting import checked_shape, evaluating
+from course_utils.inference import evaluating
 
 __all__ = ["convolutionalise", "linear_to_conv", "sliding_window"]
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from course_utils.i18n import _
+from course_utils.arguments import checked_shape
+from course_utils.inference import evaluating
 
 __all__ = [
     "COUNTED_LAYERS",
-    "checked_shape",
     "count_macs",
     "count_parameters",
-    "evaluating",
-    "kept_random_state",
     "layer_macs",
 ]
 
@@ -35,51 +32,6 @@ def count_parameters(model: nn.Module, *, trainable_only: bool = False) -> int:
     55
     """
     return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable_only)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradient within; then every module's own mode is as before.
-
-    The modes are set one by one: ``train()`` and ``eval()`` may be overridden and do more.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        for module, _mode in modes:
-            module.training = False
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-@contextmanager
-def kept_random_state(device: torch.device) -> Iterator[None]:
-    """Leave torch's generators as they were, even if the model draws random numbers."""
-    mps_state = torch.mps.get_rng_state() if device.type == "mps" else None
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        try:
-            yield
-        finally:
-            if mps_state is not None:
-                torch.mps.set_rng_state(mps_state)
-
-
-def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    """The shape of an image, ``(channels, height, width)``.
-
-    Raises:
-        ValueError: it is not three whole numbers from 1 on.
-    """
-    sides = tuple(shape) if isinstance(shape, Sequence) else ()
-    if len(sides) != 3 or any(not isinstance(side, int) or side < 1 for side in sides):
-        raise ValueError(
-            _("The shape of an image is (channels, height, width), not {shape!r}.").format(
-                shape=shape
-            )
-        )
-    return sides
 
 
 def layer_macs(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.checkpoint import checkpoint
 
-from course_utils.datasets.options import flag, whole_number
+from course_utils.arguments import flag, whole_number
 from course_utils.i18n import _
 from course_utils.models.blocks import draw_seed, initialise
 

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from course_utils.datasets.options import one_of, whole_number
+from course_utils.arguments import one_of, whole_number
 from course_utils.models.blocks import ConvBNReLU, draw_seed, initialise
 
 __all__ = ["GapNet", "Pool", "gap_net"]

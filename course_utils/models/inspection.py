@@ -14,16 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils.datasets.options import whole_number
+from course_utils.arguments import checked_shape, whole_number
 from course_utils.i18n import _, number, percent
-from course_utils.models.composing import Composed
-from course_utils.models.counting import (
-    COUNTED_LAYERS,
-    checked_shape,
-    evaluating,
-    kept_random_state,
-    layer_macs,
-)
+from course_utils.inference import evaluating, kept_random_state
+from course_utils.models.counting import COUNTED_LAYERS, layer_macs
+from course_utils.models.design import Composed
 from course_utils.models.receptive_field import Field, receptive_fields
 from course_utils.tables import Table
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from course_utils.models.counting import checked_shape
+from course_utils.arguments import checked_shape
 
 __all__ = ["Field", "receptive_field", "receptive_fields"]
 

@@ -14,9 +14,10 @@ from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 from torch.nn import functional as F
 
+from course_utils.datasets.digit_sheets import Sheet
+from course_utils.detection import Finding
 from course_utils.i18n import _, number, percent
 from course_utils.plots.figure import DescribedFigure, finish, style_of
-from course_utils.sheets import Finding, Sheet
 
 __all__ = ["error_dots", "layer_costs", "pixel_mixture", "sheet_answers"]
 

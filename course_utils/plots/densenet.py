@@ -13,7 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from course_utils.degradation import Record
+from course_utils.experiments import Record
 from course_utils.i18n import _, number, percent
 from course_utils.plots.experiments import error_name, require_records
 from course_utils.plots.figure import FAMILIES, INK, DescribedFigure, finish, style_of

@@ -7,7 +7,7 @@ from statistics import median
 
 from matplotlib.axes import Axes
 
-from course_utils.degradation import Ablation, Record
+from course_utils.experiments import Ablation, Record
 from course_utils.i18n import _, percent
 from course_utils.models import Summary
 from course_utils.plots.figure import INK, DescribedFigure, finish, style_of
@@ -195,7 +195,7 @@ def ablation_differences(ablation: Ablation) -> DescribedFigure:
     the seeds.
 
     Args:
-        ablation: what :func:`course_utils.degradation.ablate` gives.
+        ablation: what :func:`course_utils.experiments.ablate` gives.
     """
     effects = list(ablation.effects.values())
     figure = DescribedFigure("", (8.4, 1.4 + 0.55 * len(effects)))

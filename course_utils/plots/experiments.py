@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from course_utils.degradation import Record, Reference, published
+from course_utils.degradation import Reference, published
+from course_utils.experiments import Record
 from course_utils.i18n import _, percent
 from course_utils.plots.figure import (
     FAMILIES,

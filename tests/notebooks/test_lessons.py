@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from course_utils.authoring.editions import check_editions
-from course_utils.authoring.files import Pair, lesson_pairs
-from course_utils.authoring.rules import RULES, Rule, read_lesson
+from course.files import Pair, lesson_pairs
+from course.notebooks.editions import check_editions
+from course.notebooks.rules import RULES, Rule, read_lesson
 
 LESSONS = lesson_pairs([])
 EDITIONS = [path for pair in LESSONS for path in pair if path.is_file()]

@@ -1,0 +1,156 @@
+"""The repository's address: kept in one place, ``pyproject.toml``, and shown from there in others.
+
+``[tool.course]`` holds ``repository``, ``owner/name`` on GitHub, empty until it is known. The
+badges of the two READMEs, ``CITATION.cff`` and the first code cell of every notebook follow it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from course.files import REPOSITORY, write_whole
+from course_utils.i18n import _
+
+__all__ = ["badges", "check_name", "repository", "stamp_address", "with_badges"]
+
+READMES = ("README.md", "README.fr.md")
+CITATION = "CITATION.cff"
+SITE = "https://github.com"
+COLAB = "https://colab.research.google.com"
+# What GitHub lets stand in a name, old accounts and those of companies included.
+_OWNER = r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}"
+_REPOSITORY = rf"{_OWNER}/(?!\.{{1,2}}$)(?!.*\.git$)[A-Za-z0-9._-]{{1,100}}"
+_SETTING = re.compile(r'^(?P<before>repository = )"[^"\n]*"', re.MULTILINE)
+_BLOCK = re.compile(r"(?<=<!-- badges -->\n).*?(?=<!-- /badges -->)", re.DOTALL)
+_LESSON = re.compile(
+    r"(?P<link>\[[^\]\n]*\]\((?P<path>notebooks/(?:fr|en)/\w+\.ipynb)\))"
+    r"(?: \[!\[Colab\]\([^)\n]*\)\]\([^)\n]*\))?"
+)
+_CODE = re.compile(r"^repository-code: .*\n", re.MULTILINE)
+
+
+def check_name(name: str) -> str:
+    """``name``, once it is known to be a repository's name on GitHub.
+
+    Raises:
+        ValueError: it is not of the form ``owner/name``.
+
+    >>> check_name("https://github.com/ada/course")
+    Traceback (most recent call last):
+    ...
+    ValueError: 'https://github.com/ada/course' is no repository's name on GitHub: give owner/name,
+    such as ada-lovelace/course, without an address around it.
+    """
+    if not re.fullmatch(_REPOSITORY, name):
+        raise ValueError(
+            _(
+                "{name!r} is no repository's name on GitHub: give owner/name, such as "
+                "ada-lovelace/course, without an address around it."
+            ).format(name=name)
+        )
+    return name
+
+
+def repository(root: Path = REPOSITORY) -> str:
+    """``owner/name`` as ``pyproject.toml`` has it, or an empty text while it is not known.
+
+    Raises:
+        ValueError: what stands there is no repository's name.
+    """
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    name: str = project["tool"]["course"]["repository"]
+    return check_name(name) if name else ""
+
+
+def stamp_address(name: str, root: Path = REPOSITORY) -> list[Path]:
+    """Write the repository's name wherever it is shown, the notebooks excepted.
+
+    Args:
+        name: ``owner/name`` on GitHub, or an empty text to take the address out again.
+        root: the folder of the course.
+
+    Returns:
+        The files that changed.
+
+    Raises:
+        ValueError: the name is malformed, or a file has lost the place for it. Nothing is written.
+    """
+    if name:
+        check_name(name)
+    written = {"pyproject.toml": _with_setting((root / "pyproject.toml").read_text("utf-8"), name)}
+    for readme in READMES:
+        written[readme] = with_badges((root / readme).read_text("utf-8"), name, readme)
+    citation = _CODE.sub("", (root / CITATION).read_text("utf-8"))
+    written[CITATION] = citation + (f"repository-code: {SITE}/{name}\n" if name else "")
+    changed = []
+    for file, text in written.items():
+        path = root / file
+        content = text.encode("utf-8")
+        if path.read_bytes() != content:
+            write_whole(path, content)
+            changed.append(path)
+    return changed
+
+
+def _with_setting(text: str, name: str) -> str:
+    answer, count = _SETTING.subn(rf'\g<before>"{name}"', text)
+    if count != 1:
+        raise ValueError(
+            _(
+                'pyproject.toml must have one line `repository = "…"`, under [tool.course]; it '
+                "has {count}."
+            ).format(count=count)
+        )
+    return answer
+
+
+def with_badges(text: str, name: str, readme: str = READMES[0]) -> str:
+    """A README with the badges of the repository ``name``, or without badges when it is empty.
+
+    Args:
+        text: the README; a block between ``<!-- badges -->`` and ``<!-- /badges -->`` is replaced,
+            and a Colab badge follows each link to a lesson in a table.
+        name: ``owner/name`` on GitHub, or an empty text.
+        readme: what to call the README in the error.
+
+    Raises:
+        ValueError: the block is not there, or there twice.
+
+    >>> print(with_badges("<!-- badges -->\\nold\\n<!-- /badges -->", ""))
+    <!-- badges -->
+    <!-- /badges -->
+    """
+    answer, count = _BLOCK.subn(lambda _match: badges(name), text)
+    if count != 1:
+        raise ValueError(
+            _(
+                "{readme} must have one place for the badges, a line <!-- badges --> followed by "
+                "a line <!-- /badges -->; it has {count}."
+            ).format(readme=readme, count=count)
+        )
+    lines = answer.split("\n")
+    for number, line in enumerate(lines):
+        if line.startswith("|"):
+            lines[number] = _LESSON.sub(lambda match: match["link"] + _colab(name, match), line)
+    return "\n".join(lines)
+
+
+def badges(name: str) -> str:
+    """The badges of the whole repository, a line each; none without a name."""
+    if not name:
+        return ""
+    tests = f"{SITE}/{name}/actions/workflows/test.yml"
+    codespaces = f"https://codespaces.new/{name}"
+    return (
+        f"[![tests]({tests}/badge.svg)]({tests})\n"
+        f"[![Codespaces](https://github.com/codespaces/badge.svg)]({codespaces})\n"
+    )
+
+
+def _colab(name: str, match: re.Match[str]) -> str:
+    if not name:
+        return ""
+    target = f"{COLAB}/github/{name}/blob/main/{match['path']}"
+    return f" [![Colab]({COLAB}/assets/colab-badge.svg)]({target})"

@@ -1,0 +1,76 @@
+"""The web edition: both languages as a site that reads without a network, made by Sphinx."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+from fontTools.ttLib import TTFont
+
+from course.site.sources import write_front_page, write_sources
+from course_utils.i18n import LANGUAGES, _
+
+__all__ = ["build_site"]
+
+
+def build_site(root: Path, site: Path | None = None) -> Path:
+    """Write the web edition to ``build/site/``, and answer the path of its first page.
+
+    The lessons are shown with the outputs that are stored in them: nothing is executed. A page that
+    Sphinx warns of, a link that leads nowhere or a formula that cannot be set stops the build.
+
+    Args:
+        root: the folder of the course.
+        site: where to write instead; what is there is removed first, and so is the folder of that
+            name and ``-sources``, which holds what Sphinx reads.
+
+    Raises:
+        ValueError: there is no lesson in one of the languages, or Sphinx warned of something; what
+            it said has been printed.
+        ModuleNotFoundError: Sphinx, its theme or its reader of notebooks is not installed.
+        OSError: a file cannot be written.
+    """
+    site = site or root / "build" / "site"
+    work = site.with_name(f"{site.name}-sources")
+    for earlier in (site, work):
+        shutil.rmtree(earlier, ignore_errors=True)
+    for language in LANGUAGES:
+        write_sources(root, language, work / language / "sources")
+    # Both at a time: each takes one core, and most of it goes into reading the notebooks.
+    running = {
+        language: subprocess.Popen(_command(language, work / language), cwd=root)
+        for language in LANGUAGES
+    }
+    failed = [language for language, process in running.items() if process.wait() != 0]
+    if failed:
+        raise ValueError(
+            _(
+                "The site was not built ({languages}): mend what Sphinx warns of above, then build "
+                "it again."
+            ).format(languages=", ".join(failed))
+        )
+    site.mkdir(parents=True)
+    for language in LANGUAGES:
+        shutil.move(work / language / "html", site / language)
+    _write_font(site / "STIXTwoMath.woff")
+    return write_front_page(site)
+
+
+def _write_font(path: Path) -> None:
+    """Write the font of the formulas: few machines have one that knows how to place an index."""
+    font = TTFont(distribution("ziamath").locate_file("ziamath/fonts/STIXTwoMath-Regular.ttf"))
+    font.flavor = "woff"
+    font.save(path)
+
+
+def _command(language: str, work: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning"),
+        *("--conf-dir", str(Path(__file__).parent)),
+        *("--doctree-dir", str(work / "doctrees")),
+        *("--define", f"language={language}"),
+        *(str(work / "sources"), str(work / "html")),
+    ]

@@ -1,0 +1,1 @@
+"""The course's words: its glossary, and the catalogues of its messages."""

@@ -1,0 +1,116 @@
+"""Checks of what a reader passes, each failing with one sentence."""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from course_utils.i18n import _
+
+__all__ = ["checked_shape", "checked_size", "flag", "known_options", "one_of", "whole_number"]
+
+
+def known_options(name: str, loader: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse an option that the loader of data set ``name`` does not have.
+
+    Raises:
+        TypeError: an option is unknown; the sentence lists the valid ones.
+    """
+    valid = list(inspect.signature(loader).parameters)
+    for option in options:
+        if option not in valid:
+            raise TypeError(
+                _(
+                    'The data set "{name}" has no option {option!r}: '
+                    "its options are {options}; correct the name or leave it out."
+                ).format(name=name, option=option, options=", ".join(valid))
+            )
+
+
+def whole_number(option: str, value: object, *, at_least: int) -> int:
+    """``value`` as an ``int`` of at least ``at_least``; NumPy integers pass, ``bool`` does not.
+
+    Raises:
+        TypeError: not a whole number.
+        ValueError: too small.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            _("{option} must be a whole number, at least {least}, and is {value!r}.").format(
+                option=option, least=at_least, value=value
+            )
+        ) from None
+    if number < at_least:
+        raise ValueError(
+            _("{option} must be at least {least} and is {value}: choose a larger one.").format(
+                option=option, least=at_least, value=number
+            )
+        )
+    return number
+
+
+def flag(option: str, value: object) -> bool:
+    """``value`` if it is ``True`` or ``False``.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(
+            _("{option} must be True or False and is {value!r}.").format(option=option, value=value)
+        )
+    return value
+
+
+def one_of(option: str, value: object, choices: tuple[str, ...]) -> str:
+    """``value`` if it is one of ``choices``.
+
+    Raises:
+        ValueError: it is not; the sentence lists the choices.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            _("{option} must be one of {choices} and is {value!r}.").format(
+                option=option, choices=", ".join(map(repr, choices)), value=value
+            )
+        )
+    return value
+
+
+def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    """The shape of an image, ``(channels, height, width)``.
+
+    Raises:
+        ValueError: it is not three whole numbers from 1 on.
+    """
+    sides = tuple(shape) if isinstance(shape, Sequence) else ()
+    if len(sides) != 3 or any(not isinstance(side, int) or side < 1 for side in sides):
+        raise ValueError(
+            _("The shape of an image is (channels, height, width), not {shape!r}.").format(
+                shape=shape
+            )
+        )
+    return sides
+
+
+def checked_size(size: int | Sequence[int]) -> tuple[int, int]:
+    """``size`` as (height, width), in positive integers."""
+    pair = tuple(size) if isinstance(size, list | tuple) else (size, size)
+    if any(isinstance(side, bool) or not isinstance(side, numbers.Integral) for side in pair):
+        raise TypeError(
+            _("A size is one integer or (height, width) in pixels, not {size}.").format(
+                size=repr(size)
+            )
+        )
+    if len(pair) != 2 or min(pair) < 1:
+        raise ValueError(
+            _("A size is one positive integer or (height, width), not {size}.").format(size=size)
+        )
+    return int(pair[0]), int(pair[1])

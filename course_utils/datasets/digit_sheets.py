@@ -1,0 +1,115 @@
+"""Sheets of paper with several digits on them, at known places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from course_utils.arguments import whole_number
+from course_utils.datasets.containers import Split
+from course_utils.i18n import _
+
+__all__ = ["REACH", "Sheet", "digit_positions", "digit_sheet", "random_windows"]
+
+# A window this far from a digit's own, in pixels and in either direction, still counts as its.
+REACH = 4
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A picture larger than a classifier's window, with digits at known places.
+
+    Attributes:
+        image: ``(1, H, W)`` float32 in [0, 1]; ink is 1, paper 0.
+        corners: ``(D, 2)`` int64, row and column of the first pixel of each digit's own window.
+        labels: ``(D,)`` int64.
+    """
+
+    image: Tensor
+    corners: Tensor
+    labels: Tensor
+
+
+def digit_sheet(
+    split: Split, seed: int, *, rows: int = 4, columns: int = 6, n_digits: int = 10, cell: int = 28
+) -> Sheet:
+    """A sheet of digits drawn from ``split``, one in a cell at most, at a random place of it.
+
+    Args:
+        split: grey images ``(N, 1, side, side)`` in [0, 1], ink on paper of 0, with a margin of
+            paper around the digit: so far do digits of neighbouring cells keep apart.
+        seed: of everything random here.
+        rows, columns: of the cells.
+        n_digits: D, digits on the sheet.
+        cell: side of the cells in pixels, no smaller than the images.
+
+    Raises:
+        TypeError, ValueError: a number that is not whole or too small, more digits than cells.
+
+    >>> from course_utils.datasets import load
+    >>> sheet = digit_sheet(load("digits", size=20).test, seed=0)
+    >>> tuple(sheet.image.shape), len(sheet.labels)
+    ((1, 112, 168), 10)
+    """
+    side = split.images.shape[-1]
+    rows, columns = (
+        whole_number("rows", rows, at_least=1),
+        whole_number("columns", columns, at_least=1),
+    )
+    n_digits = whole_number("n_digits", n_digits, at_least=1)
+    cell = whole_number("cell", cell, at_least=side)
+    if n_digits > rows * columns:
+        raise ValueError(
+            _("{n_digits} digits do not fit into {cells} cells, one in each.").format(
+                n_digits=n_digits, cells=rows * columns
+            )
+        )
+    generator = torch.Generator().manual_seed(whole_number("seed", seed, at_least=0))
+    chosen = torch.randperm(rows * columns, generator=generator)[:n_digits]
+    which = torch.randint(len(split), (n_digits,), generator=generator)
+    place = torch.randint(cell - side + 1, (n_digits, 2), generator=generator)
+    corners = torch.stack([chosen // columns, chosen % columns], 1) * cell + place  # (D, 2)
+    image = torch.zeros(1, rows * cell, columns * cell)
+    for (row, column), digit in zip(corners.tolist(), split.images[which], strict=True):
+        image[:, row : row + side, column : column + side] = digit
+    return Sheet(image, corners, split.labels[which])
+
+
+def random_windows(sheet: Sheet, side: int, count: int, seed: int) -> Tensor:
+    """Windows of the sheet that are not a digit's: blank paper, pieces, two halves.
+
+    Args:
+        sheet: see :func:`digit_sheet`.
+        side: of the windows in pixels.
+        count: how many, one at least.
+        seed: of their places.
+
+    Returns:
+        ``(count, 1, side, side)``, each more than 4 pixels away, in one direction at least, from
+        every digit's own window.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    windows = sheet.image.unfold(1, side, 1).unfold(2, side, 1)[0]  # (rows, columns, side, side)
+    free = ~digit_positions(sheet, windows.shape[0], windows.shape[1], stride=1)
+    places = free.nonzero()
+    kept = places[torch.randint(len(places), (count,), generator=generator)]
+    return windows[kept[:, 0], kept[:, 1]][:, None].clone()
+
+
+def digit_positions(sheet: Sheet, rows: int, columns: int, stride: int) -> Tensor:
+    """Which positions of a map are a digit's: their window is its own, give or take 4 pixels.
+
+    Args:
+        sheet: see :func:`digit_sheet`.
+        rows, columns: of the map.
+        stride: pixels of the image from one position to the next.
+
+    Returns:
+        bool ``(rows, columns)``.
+    """
+    row = torch.arange(rows)[None, :] * stride - sheet.corners[:, :1]  # (D, rows)
+    column = torch.arange(columns)[None, :] * stride - sheet.corners[:, 1:]  # (D, columns)
+    near = (row.abs() <= REACH)[:, :, None] & (column.abs() <= REACH)[:, None, :]
+    return near.any(0)

@@ -1,0 +1,139 @@
+"""How long runs will take and how much memory, before they are started."""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import itertools
+import math
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor, wait
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+import torch
+from torch import nn
+
+from course_utils.experiments.interrupting import PATIENCE, postponed
+from course_utils.experiments.record import Record, describe_machine, peak_megabytes
+from course_utils.experiments.running import prepared, recipe_of
+from course_utils.experiments.spec import Spec
+from course_utils.training import evaluate, fit
+
+__all__ = ["Estimate", "estimate", "time_of_all"]
+
+TRIAL_STEPS = 6  # the first two are slower: libraries choose their algorithms then
+TRIAL_IMAGES = 512
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will cost.
+
+    Attributes:
+        seconds: from its first step to its last measurement.
+        megabytes: memory of its process at its peak, or of the accelerator; None where the
+            system does not tell.
+        source: ``"records"`` of other seeds in the store, or a few ``"steps"`` done for it.
+    """
+
+    seconds: float
+    megabytes: float | None
+    source: Literal["records", "steps"]
+
+
+def trial(spec: Spec) -> Estimate:
+    """Do a few steps of ``spec`` and a part of a measurement, and reckon from them."""
+    moments = []
+
+    def note(_step: int, _model: nn.Module) -> None:
+        if spec.device.startswith("cuda"):
+            torch.cuda.synchronize(spec.device)
+        moments.append(time.perf_counter())
+
+    with prepared(spec) as (model, dataset):
+        train = dataset.train
+        recipe = recipe_of(spec) | {"reestimate_bn": False}
+        fit(
+            model,
+            dataset,
+            **recipe,
+            evaluate="never",
+            stop_after=TRIAL_STEPS,
+            on_step=note,
+            progress=False,
+        )
+        part = train.subset(min(TRIAL_IMAGES, len(train)))
+        for _time in range(2):
+            started = time.perf_counter()
+            evaluate(model, part, device=spec.device, precision=spec.precision)
+        an_image = (time.perf_counter() - started) / len(part)
+    steps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    a_step = median(steps[1:] or steps or [0.0])
+    per_epoch = len(train) // min(spec.batch_size, len(train))
+    number = spec.steps or (spec.epochs or 0) * per_epoch
+    measurements = math.ceil(math.ceil(number / per_epoch) / spec.evaluate_every)
+    images = len(train) + len(dataset.test)
+    return Estimate(
+        number * a_step + measurements * images * an_image, peak_megabytes(spec.device), "steps"
+    )
+
+
+def estimate(
+    specs: Iterable[Spec], records: Iterable[Record], executor: Executor
+) -> dict[Spec, Estimate]:
+    """What each run will cost, from records of other seeds on this machine or from a trial.
+
+    Args:
+        specs: the runs.
+        records: those there are.
+        executor: where the runs will be; one trial is done there for each net, all at once, so
+            that they are in each other's way as the runs will be.
+
+    Returns:
+        An estimate a spec, without the specs whose trial failed: their runs will say why.
+    """
+    here = describe_machine()["processor"]
+    known: dict[Spec, list[Record]] = {}
+    for record in records:
+        if record.machine.get("processor") == here and not record.diverged:
+            known.setdefault(_any_seed(record.spec), []).append(record)
+    wanted = list(specs)
+    unknown = dict.fromkeys(map(_any_seed, wanted)).keys() - known.keys()
+    # The shallowest first: the peak of a process that does several is then that of the last.
+    in_turn = sorted(unknown, key=lambda spec: spec.depth)
+    with postponed() as let_through:
+        trials = {spec: executor.submit(trial, spec) for spec in in_turn}
+        while wait(trials.values(), PATIENCE).not_done:
+            let_through()
+    answers = {spec: _from_records(runs) for spec, runs in known.items()}
+    answers |= {spec: future.result() for spec, future in trials.items() if not future.exception()}
+    return {spec: answers[_any_seed(spec)] for spec in wanted if _any_seed(spec) in answers}
+
+
+def _any_seed(spec: Spec) -> Spec:
+    return dataclasses.replace(spec, seed=0)
+
+
+def _from_records(records: list[Record]) -> Estimate:
+    peaks = [found for r in records if (found := r.machine.get("peak_megabytes")) is not None]
+    return Estimate(
+        median(record.seconds for record in records), max(peaks, default=None), "records"
+    )
+
+
+def time_of_all(estimates: Mapping[Spec, Estimate], workers: int) -> float:
+    """Seconds until the last run ends, the deepest begun first, each by the first worker free.
+
+    >>> spec = Spec("plain", 8, seed=0)
+    >>> runs = {dataclasses.replace(spec, seed=seed): Estimate(10.0, None, "steps")
+    ...         for seed in range(3)}
+    >>> time_of_all(runs, workers=2)
+    20.0
+    """
+    free = [0.0] * max(1, workers)
+    for spec in sorted(estimates, key=lambda spec: -spec.depth):
+        heapq.heappush(free, heapq.heappop(free) + estimates[spec].seconds)
+    return max(free)

@@ -1,0 +1,278 @@
+"""Do many runs, once each, on whatever executor there is, and remember them."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+
+import torch
+
+from course_utils.experiments.claims import Claims
+from course_utils.experiments.interrupting import PATIENCE, postponed
+from course_utils.experiments.processes import Processes
+from course_utils.experiments.progress import Bar, Progress
+from course_utils.experiments.record import Record
+from course_utils.experiments.running import run
+from course_utils.experiments.spec import Spec
+from course_utils.experiments.store import Store
+from course_utils.i18n import _
+
+__all__ = ["SweepError", "local_executor", "sweep"]
+
+TRIES = 2
+
+
+class SweepError(RuntimeError):
+    """Some runs gave no record; those that did are saved."""
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def local_executor(
+    runs: int,
+    threads: int = 1,
+    *,
+    device: str = "cpu",
+    per_gpu: int = 1,
+    workers: int | None = None,
+) -> Processes:
+    """Processes on this machine, no more than runs.
+
+    Args:
+        runs: how many there are to do.
+        threads: of each run.
+        device: on ``"cpu"``, a process for each group of ``threads`` cores; on ``"cuda"``,
+            ``per_gpu`` processes for each GPU, which is the only one they see; on another, one
+            process.
+        per_gpu: runs that share a GPU.
+        workers: so many processes, and not as many as pay.
+    """
+    alone: list[dict[str, str]] = [{}]
+    pays = _cores() // threads if device == "cpu" else per_gpu
+    if device == "cuda":
+        gpus = max(1, torch.cuda.device_count())
+        alone = [{"CUDA_VISIBLE_DEVICES": name} for name in _visible_gpus(gpus)]
+        pays = gpus * per_gpu
+    return Processes(max(1, min(runs, pays if workers is None else workers)), alone)
+
+
+def _visible_gpus(number: int) -> list[str]:
+    """The names by which the GPUs that this process may use are known to the driver."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",")[:number] if named else list(map(str, range(number)))
+
+
+def sweep(
+    specs: Iterable[Spec],
+    store: str | os.PathLike[str] | Store,
+    executor: Executor | None = None,
+    *,
+    progress: bool | Progress = True,
+    resume: bool = True,
+) -> list[Record]:
+    """The records of ``specs``: read where they are in the store, run and written where not.
+
+    Each record is written as soon as its run ends, so that an interrupted sweep goes on where it
+    stopped. A run that fails, or whose process dies, is tried once more and does not stop the
+    others; when it fails again, a text ``<hash>.failed`` in the store says why, and the next
+    sweep tries it anew. A run that another sweep is doing in the same store is left to it, and
+    waited for.
+
+    Args:
+        specs: the runs; a run asked for twice is done once.
+        store: directory of the records.
+        executor: any ``concurrent.futures.Executor``; by default one process a core (called from
+            a script, it needs the script's ``if __name__ == "__main__":``).
+        progress: show a bar, or tell another :class:`~course_utils.experiments.progress.Progress`.
+        resume: with False, do every run again; each record stays until its run has ended.
+
+    Returns:
+        One record a spec, in the order of ``specs``.
+
+    Raises:
+        OSError: the store cannot be written to.
+        SweepError: a run raised an error or its process died, twice; the sentence names it.
+
+    >>> import tempfile
+    >>> from course_utils.degradation import grid
+    >>> specs = grid(depths=[8], seeds=[0], steps=2, family_options={"width": 4})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     len(sweep(specs, folder, progress=False))
+    2
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A worker that reads its script again would start the sweep in itself, and so on.
+        raise RuntimeError(
+            _('Start a sweep of a script under `if __name__ == "__main__":`, and only there.')
+        )
+    specs = list(specs)
+    store = store if isinstance(store, Store) else Store(store)
+    if isinstance(progress, bool):
+        progress = Bar() if progress else Progress()
+    found: dict[Spec, Record] = {}
+    missing: list[Spec] = []
+    for spec in dict.fromkeys(specs):
+        record = store.read(spec) if resume else None
+        if record is None:
+            missing.append(spec)
+        else:
+            found[spec] = record
+    missing.sort(key=lambda spec: -spec.depth)  # the longest first: no core waits at the end
+    progress.start(list(found.values()), missing)
+    try:
+        with (
+            postponed() as let_through,
+            Claims(store.path) as claims,
+            _executor(executor, missing) as pool,
+        ):
+            failures = _Sweep(store, claims, pool, progress, found, resume).do(missing, let_through)
+    finally:
+        progress.stop()
+    if failures:
+        raise SweepError(_sentence(failures, len(found))) from next(iter(failures.values()))
+    return [found[spec] for spec in specs]
+
+
+@contextlib.contextmanager
+def _executor(given: Executor | None, missing: list[Spec]) -> Iterator[Executor | None]:
+    """The reader's own executor, or one of ours, ended as the sweep ends."""
+    if given is not None or not missing:
+        yield given
+        return
+    own = local_executor(
+        len(missing), max(spec.threads for spec in missing), device=missing[0].device
+    )
+    try:
+        yield own
+    except BaseException:
+        own.shutdown(wait=False, cancel_futures=True)
+        raise
+    own.shutdown()
+
+
+class _Sweep:
+    """The runs of one sweep that are under way."""
+
+    def __init__(
+        self,
+        store: Store,
+        claims: Claims,
+        pool: Executor | None,
+        progress: Progress,
+        found: dict[Spec, Record],
+        resume: bool,
+    ) -> None:
+        self.store, self.claims, self.pool, self.progress = store, claims, pool, progress
+        self.found, self.resume = found, resume
+        self.futures: dict[Future[Record], Spec] = {}
+        self.errors: dict[Spec, list[BaseException]] = {}
+        self.failures: dict[Spec, BaseException] = {}
+
+    def do(self, missing: list[Spec], let_through: Callable[[], None]) -> dict[Spec, BaseException]:
+        """Do the runs; the answer is those that gave no record, each with its last error.
+
+        ``let_through`` is called between two looks at them, and may raise ``KeyboardInterrupt``.
+        """
+        others: list[Spec] = []
+        try:
+            for spec in missing:
+                if self.claims.take(spec):
+                    self._begin(spec, self.resume)
+                else:
+                    others.append(spec)
+            if others:
+                warnings.warn(
+                    _(
+                        "Another sweep is doing {number} of these runs in {store}: they are left "
+                        "to it, and waited for."
+                    ).format(number=len(others), store=self.store.path),
+                    stacklevel=3,
+                )
+            while self.futures or others:
+                if self.futures:
+                    done, _running = wait(self.futures, PATIENCE, FIRST_COMPLETED)
+                    for future in done:
+                        self._end(future, self.futures.pop(future))
+                else:
+                    time.sleep(PATIENCE)
+                for spec in [spec for spec in others if self.claims.take(spec)]:
+                    others.remove(spec)
+                    self._begin(spec, True)
+                self.progress.tick()
+                let_through()
+        except BaseException:
+            for future in self.futures:
+                future.cancel()  # on a reader's own executor too, nobody waits for them any more
+            raise
+        return self.failures
+
+    def _begin(self, spec: Spec, look: bool) -> None:
+        """Start a run that is ours, unless another sweep did it before it was."""
+        record = self.store.read(spec) if look else None
+        if record is None:
+            self._submit(spec)
+        else:
+            self._have(record)
+
+    def _have(self, record: Record) -> None:
+        self.found[record.spec] = record
+        self.claims.drop(record.spec)  # now, or two sweeps might wait for each other
+        self.progress.finished(record)
+
+    def _submit(self, spec: Spec) -> None:
+        assert self.pool is not None
+        try:
+            self.futures[self.pool.submit(run, spec)] = spec
+        except RuntimeError as error:  # the reader's executor is shut down, or broken
+            self.failures[spec] = self.errors.get(spec, [error])[-1]
+            self.claims.drop(spec)
+            self.progress.failed(spec, _reason(self.failures[spec]), again=False)
+
+    def _end(self, future: Future[Record], spec: Spec) -> None:
+        try:
+            record = future.result()
+        except (Exception, CancelledError) as error:
+            tries = self.errors.setdefault(spec, [])
+            tries.append(error)
+            again = len(tries) < TRIES
+            self.progress.failed(spec, _reason(error), again)
+            if again:
+                self._submit(spec)
+            else:
+                self.failures[spec] = error
+                self.store.write_failure(spec, list(map(_reason, tries)))
+                self.claims.drop(spec)
+            return
+        self.store.write(record)
+        self._have(record)
+
+
+def _reason(error: BaseException) -> str:
+    """Why a run gave no record, in a line."""
+    if isinstance(error, BrokenProcessPool):
+        return _(
+            "its process died, for want of memory perhaps, or in a script without "
+            '`if __name__ == "__main__":`'
+        )
+    if isinstance(error, CancelledError):
+        return _("the executor gave it up")
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _sentence(failures: dict[Spec, BaseException], saved: int) -> str:
+    spec, error = next(iter(failures.items()))
+    return _(
+        "{number} run(s) gave no record, {spec} first ({reason}). The {saved} that did are saved: "
+        "start the sweep again to do the others."
+    ).format(number=len(failures), spec=spec, reason=_reason(error), saved=saved)

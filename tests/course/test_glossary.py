@@ -1,0 +1,143 @@
+"""The course's words: one table for both languages, and texts that keep to it."""
+
+from __future__ import annotations
+
+import gettext
+from pathlib import Path
+
+import pytest
+from nbformat.v4 import new_markdown_cell, new_notebook
+
+from course.files import LOCALE, NOTEBOOKS, REPOSITORY, notebook_paths
+from course.notebooks.normaliser import read_notebook
+from course.words.glossary import (
+    PAGE,
+    avoided_words,
+    glossary,
+    glossary_page,
+    missing_glosses,
+    untranslated_terms,
+    write_glossary,
+)
+from course_utils.cli import main
+
+EDITIONS = notebook_paths([], NOTEBOOKS)
+
+
+def name(path: Path) -> str:
+    return f"{path.parent.name}-{path.stem}"
+
+
+def test_every_term_is_there_once_and_explained_in_both_languages() -> None:
+    terms = glossary()
+    assert len(terms) >= 30
+    assert len({term.french for term in terms}) == len(terms)
+    assert len({term.english for term in terms}) == len(terms)
+    for term in terms:
+        assert all((term.french, term.english, term.meaning_fr, term.meaning_en)), term
+
+
+def test_no_term_is_a_word_that_another_avoids() -> None:
+    for term in glossary():
+        assert avoided_words(f"{term.french} {term.meaning_fr}", "fr") == []
+        assert avoided_words(f"{term.english} {term.meaning_en}", "en") == []
+
+
+def test_the_page_for_readers_is_the_table() -> None:
+    assert PAGE.read_text(encoding="utf-8") == glossary_page()
+    assert "| champ réceptif | receptive field |" in glossary_page()
+
+
+def test_the_page_is_written_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert write_glossary(tmp_path / "GLOSSARY.md")
+    assert not write_glossary(tmp_path / "GLOSSARY.md")
+    assert main(["glossary"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Des couches convolutionnelles", ["convolutionnelle"]),
+        ("le Champ\nRécepteur", ["champ récepteur"]),
+        ("des cartes d’attributs", ["carte d'attributs"]),
+        ("Un réseau convolutif, des champs réceptifs.", []),
+        ("*Very Deep Convolutional Networks*, le *mini-batch*", []),
+    ],
+)
+def test_a_word_to_avoid_is_found_in_the_plural_and_over_the_end_of_a_line(
+    text: str, words: list[str]
+) -> None:
+    assert [word for word, _term in avoided_words(text, "fr")] == words
+
+
+def first_uses(*texts: str) -> list[tuple[str, str]]:
+    cells = [new_markdown_cell(text, id=f"c{number}") for number, text in enumerate(texts)]
+    return [(cell.id, term.french) for cell, term in missing_glosses(new_notebook(cells=cells))]
+
+
+def test_a_term_without_its_english_at_its_first_use_is_named() -> None:
+    title = "# Leçon\n\nLe champ réceptif."
+    assert first_uses(title, "Un *champ réceptif* (*receptive field*).", "Ce champ réceptif") == []
+    assert first_uses(title, "Les champs réceptifs.") == [("c1", "champ réceptif")]
+    late = first_uses(title, "Un champ réceptif.", "Un champ réceptif (*receptive field*).")
+    assert late == [("c1", "champ réceptif")]
+    assert first_uses(title, "Des cartes de caractéristiques (*feature maps*).") == []
+
+
+def test_what_is_folded_or_in_code_is_no_first_use() -> None:
+    folded = "<details>\n<summary>Indice</summary>\n\nLe champ réceptif.\n\n</details>"
+    assert first_uses("# Leçon", folded, "`champ réceptif`") == []
+
+
+@pytest.mark.parametrize("path", EDITIONS, ids=name)
+def test_a_lesson_uses_the_words_of_the_glossary(path: Path) -> None:
+    found = [
+        (cell.id, word, term.french if path.parent.name == "fr" else term.english)
+        for cell in read_notebook(path).cells
+        for word, term in avoided_words(cell.source, path.parent.name)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", [path for path in EDITIONS if path.parent.name == "fr"], ids=name)
+def test_a_french_lesson_gives_the_english_of_a_term_at_its_first_use(path: Path) -> None:
+    found = [(cell.id, term.english) for cell, term in missing_glosses(read_notebook(path))]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", [path for path in EDITIONS if path.parent.name == "fr"], ids=name)
+def test_the_english_edition_has_the_glossarys_word_for_each_term_of_the_french(path: Path) -> None:
+    english = NOTEBOOKS / "en" / path.name
+    if not english.exists():
+        pytest.skip("not translated yet")
+    translations = {cell.id: cell.source for cell in read_notebook(english).cells}
+    found = [
+        (cell.id, term.english)
+        for cell in read_notebook(path).cells
+        if cell.cell_type == "markdown" and cell.id in translations
+        for term in untranslated_terms(cell.source, translations[cell.id])
+    ]
+    assert found == []
+
+
+def test_emphasis_and_everyday_words_do_not_hide_or_make_a_term() -> None:
+    assert untranslated_terms("Le *pooling* global.", "Global **pooling**.") == []
+    assert untranslated_terms("Ce n'est pas un lot.", "It is no bargain.") == []
+    assert untranslated_terms("Un réseau résiduel.", "A plain network, a residual one.") == []
+
+
+def test_the_messages_use_the_words_of_the_glossary() -> None:
+    with (LOCALE / "fr.mo").open("rb") as file:
+        catalogue = gettext.GNUTranslations(file)._catalog
+    messages = [text for text in catalogue.values() if isinstance(text, str)]
+    assert len(messages) > 100
+    assert [
+        (text, avoided_words(text, "fr")) for text in messages if avoided_words(text, "fr")
+    ] == []
+
+
+@pytest.mark.parametrize(("readme", "language"), [("README.md", "en"), ("README.fr.md", "fr")])
+def test_the_readmes_use_the_words_of_the_glossary(readme: str, language: str) -> None:
+    text = (REPOSITORY / readme).read_text(encoding="utf-8")
+    assert avoided_words(text, language) == []

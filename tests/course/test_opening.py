@@ -1,0 +1,229 @@
+"""The first code cell: one text, put into every notebook, with an address from one place."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from course.authors import address
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from course.files import REPOSITORY, Pair, pair_of
+from course.notebooks.editions import check_editions, source_hash, stamp
+from course.notebooks.normaliser import normalise, read_notebook, write_notebook
+from course.notebooks.opening import (
+    opening_cell,
+    opening_fault,
+    opening_source,
+    put_openings,
+    with_opening,
+)
+from course_utils.cli import main
+
+
+def lesson(language: str) -> NotebookNode:
+    words = {"fr": ("# Titre", "un"), "en": ("# Title", "one")}[language]
+    return normalise(
+        new_notebook(
+            cells=[
+                new_markdown_cell(words[0], id="title"),
+                new_code_cell(
+                    f'print("{words[1]}")',
+                    id="one",
+                    execution_count=1,
+                    outputs=[new_output("stream", name="stdout", text="x\n")],
+                ),
+            ]
+        )
+    )
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    answer = pair_of(tmp_path / "fr" / "01_small.ipynb")
+    for path in answer:
+        path.parent.mkdir()
+        write_notebook(path, lesson(path.parent.name))
+    stamp(answer)
+    return answer
+
+
+def test_the_cell_is_in_the_projects_layout(tmp_path: Path) -> None:
+    path = tmp_path / "notebooks" / "fr" / "01_small.ipynb"
+    path.parent.mkdir(parents=True)
+    write_notebook(path, with_opening(lesson("fr"), "fr", "ada/" + 30 * "x"))
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    for words in (["check"], ["format", "--check"]):
+        answer = subprocess.run(
+            [sys.executable, "-m", "ruff", *words, "."],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert answer.returncode == 0, answer.stdout
+
+
+def test_the_cell_opens_with_a_title_since_a_folded_cell_shows_its_first_line() -> None:
+    cell = opening_cell("")
+    assert cell.source.startswith("# @title ")
+    assert cell.metadata["jupyter"]["source_hidden"]
+    assert normalise(new_notebook(cells=[cell])).cells[0].metadata == cell.metadata
+
+
+def test_both_editions_get_the_same_cell_after_the_title_and_stay_in_step(pair: Pair) -> None:
+    assert put_openings(list(pair), "") == list(pair)
+    french, english = (read_notebook(path) for path in pair)
+    assert [cell.id for cell in french.cells] == ["title", "opening", "one"]
+    assert french.cells[1].source == english.cells[1].source == opening_source("")
+    assert english.cells[1].metadata["translation_of"] == source_hash(opening_source(""))
+    assert [cell.execution_count for cell in french.cells[1:]] == [1, 2]
+    assert french.cells[2].outputs == lesson("fr").cells[1].outputs
+    assert check_editions(pair) == []
+
+
+def test_a_cell_put_twice_is_there_once(pair: Pair) -> None:
+    put_openings(list(pair), "")
+    before = pair.english.read_bytes()
+    assert put_openings(list(pair), "") == []
+    assert pair.english.read_bytes() == before
+
+
+def test_a_new_address_renews_the_cell_and_only_it(pair: Pair) -> None:
+    put_openings(list(pair), "")
+    before = read_notebook(pair.english)
+    put_openings(list(pair), "ada/course")
+    after = read_notebook(pair.english)
+    assert 'address = "https://github.com/ada/course"' in after.cells[1].source
+    assert [before.cells[n] for n in (0, 2)] == [after.cells[n] for n in (0, 2)]
+    assert check_editions(pair) == []
+
+
+def changed(**fields: object) -> NotebookNode:
+    notebook = with_opening(lesson("fr"), "fr", "")
+    notebook.cells[1].update(fields)
+    return notebook
+
+
+def test_only_the_cell_as_it_is_written_here_will_do() -> None:
+    assert not opening_fault(with_opening(lesson("fr"), "fr", ""), "")
+    assert not opening_fault(with_opening(lesson("en"), "en", ""), "")
+    wrong = [
+        lesson("fr"),
+        changed(source=opening_source("") + "\n"),
+        changed(source=opening_source("ada/course")),
+        changed(metadata={"tags": ["setup"]}),
+        changed(outputs=[new_output("stream", name="stdout", text="x")]),
+        new_notebook(),
+    ]
+    moved = with_opening(lesson("fr"), "fr", "")
+    moved.cells = moved.cells[::-1]
+    moved.cells.insert(0, moved.cells.pop())
+    twice = with_opening(lesson("fr"), "fr", "")
+    twice.cells.append(copy.deepcopy(twice.cells[1]))
+    for notebook in [*wrong, moved, twice]:
+        assert opening_fault(notebook, "")
+
+
+GOOD = ["ada/course", "a/b", "Ada-Lovelace/deep.learning_2", "a1/.github"]
+BAD = [
+    *("", "course", "ada/", "/course", "ada/course/x", "ada/course.git", "-ada/course"),
+    *("a_b/.", "a.b/course", "ada/..", "ada/a b", 'ada/a"b', "ada/a\nb", "ada/cours€"),
+    *("https://github.com/ada/course", "git@github.com:ada/course", f"{40 * 'a'}/b"),
+]
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_name_that_github_takes_is_taken(name: str) -> None:
+    assert address.check_name(name) == name
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_malformed_name_is_refused_in_a_sentence(name: str) -> None:
+    with pytest.raises(ValueError, match=r"is no repository's name on GitHub: give owner/name"):
+        address.check_name(name)
+
+
+README = """# Course
+
+<!-- badges -->
+<!-- /badges -->
+
+| | French | English |
+|---|---|---|
+| 1 | [`01_a`](notebooks/fr/01_a.ipynb) | [`01_a`](notebooks/en/01_a.ipynb) |
+
+See [`01_a`](notebooks/en/01_a.ipynb) and [`x`](notebooks/GLOSSARY.md).
+"""
+
+
+def test_each_lesson_of_the_table_gets_a_badge_for_each_language() -> None:
+    stamped = address.with_badges(README, "ada/course")
+    shown = "[![Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    place = "https://colab.research.google.com/github/ada/course/blob/main/notebooks"
+    assert f"(notebooks/fr/01_a.ipynb) {shown}({place}/fr/01_a.ipynb) |" in stamped
+    assert f"(notebooks/en/01_a.ipynb) {shown}({place}/en/01_a.ipynb) |" in stamped
+    assert stamped.count(shown) == 2
+    assert stamped.count("github.com/ada/course/actions/workflows/test.yml/badge.svg") == 1
+
+
+def test_badges_are_replaced_and_taken_out_again() -> None:
+    stamped = address.with_badges(README, "ada/course")
+    assert address.with_badges(stamped, "ada/course") == stamped
+    assert "ada/course" not in address.with_badges(stamped, "bob/fork")
+    assert address.with_badges(address.with_badges(stamped, "bob/fork"), "") == README
+
+
+def test_a_readme_without_a_place_for_badges_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ValueError, match=r"README\.md must have one place for the badges"):
+        address.with_badges("# Course\n", "ada/course")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The files of the course that show its address, not stamped."""
+    for name in ("pyproject.toml", *address.READMES, address.CITATION):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    address.stamp_address("", tmp_path)
+    return tmp_path
+
+
+def test_the_address_is_written_everywhere_and_taken_out_again(root: Path) -> None:
+    before = {path.name: path.read_bytes() for path in root.iterdir()}
+    assert address.repository(root) == ""
+    stamped = address.stamp_address("ada/course", root)
+    assert {path.name for path in stamped} == before.keys()
+    assert address.repository(root) == "ada/course"
+    assert address.stamp_address("ada/course", root) == []
+    for path in root.iterdir():
+        assert "ada/course" in path.read_text(encoding="utf-8")
+    address.stamp_address("", root)
+    assert {path.name: path.read_bytes() for path in root.iterdir()} == before
+
+
+def test_a_refused_stamp_writes_nothing(root: Path) -> None:
+    before = {path.name: path.read_bytes() for path in root.iterdir()}
+    with pytest.raises(ValueError, match="no repository's name"):
+        address.stamp_address("nonsense", root)
+    (root / "README.md").write_text("# Course\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="one place for the badges"):
+        address.stamp_address("ada/course", root)
+    assert (root / "pyproject.toml").read_bytes() == before["pyproject.toml"]
+
+
+def test_the_command_refuses_a_malformed_name(capsys: pytest.CaptureFixture[str]) -> None:
+    before = (REPOSITORY / "pyproject.toml").read_bytes()
+    assert main(["badges", "--repo", "https://github.com/ada/course"]) == 1
+    assert "give owner/name" in capsys.readouterr().err
+    assert (REPOSITORY / "pyproject.toml").read_bytes() == before
+
+
+def test_what_shows_the_address_shows_that_of_the_project() -> None:
+    name = address.repository()
+    for readme in address.READMES:
+        text = (REPOSITORY / readme).read_text(encoding="utf-8")
+        assert address.with_badges(text, name, readme) == text

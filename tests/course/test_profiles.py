@@ -1,0 +1,164 @@
+"""Profiles: what they may say of a lesson, and the sentence that meets anything else."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from course.profiles import check_parameters, load_profile, parameters_of, profile_path
+from course.running import find_lessons
+from course_utils.i18n import LANGUAGES
+
+ROOT = Path(__file__).parents[2]
+OWN = {
+    "dataset": "digits",
+    "size": 16,
+    "depths": [8, 20, 56],
+    "rate": 0.1,
+    "rates": [0.1, 0.2],
+    "flip": True,
+    "limit": None,
+    "extra": [],
+}
+
+
+def write_notebook(path: Path, source: str) -> Path:
+    cell = new_code_cell(source, metadata={"tags": ["parameters"]})
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# Title"), cell]), path)
+    return path
+
+
+def write_profile(folder: Path, text: str) -> Path:
+    path = folder / "quick.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def check(**given: object) -> dict[str, object]:
+    return check_parameters(given, OWN, "quick", "03_degradation")
+
+
+def test_a_lessons_parameters_are_the_assignments_of_its_tagged_cell(tmp_path: Path) -> None:
+    source = 'epochs: int = 20\nrate = -1e-4  # a comment\nnames = ["a", "b"]\nlimit = None'
+    notebook = write_notebook(tmp_path / "01_a.ipynb", source)
+    assert parameters_of(notebook) == {
+        "epochs": 20,
+        "rate": -1e-4,
+        "names": ["a", "b"],
+        "limit": None,
+    }
+
+
+def test_a_lesson_without_the_cell_has_no_parameters(tmp_path: Path) -> None:
+    nbformat.write(new_notebook(cells=[new_code_cell("epochs = 20")]), tmp_path / "01_a.ipynb")
+    assert parameters_of(tmp_path / "01_a.ipynb") == {}
+
+
+@pytest.mark.parametrize("source", ["a = b = 1", "a = len('x')", "import os", "a = ", "print(1)"])
+def test_a_parameters_cell_that_does_more_is_refused(tmp_path: Path, source: str) -> None:
+    notebook = write_notebook(tmp_path / "01_a.ipynb", source)
+    with pytest.raises(ValueError, match=r"01_a\.ipynb may only give names literal values"):
+        parameters_of(notebook)
+
+
+def test_values_of_the_lessons_own_types_pass_unchanged() -> None:
+    given = {
+        "dataset": "cifar10",
+        "size": 32,
+        "depths": [20],
+        "rate": 0.5,
+        "flip": False,
+        "limit": "any",
+        "extra": [1, "a"],
+    }
+    assert check(**given) == given
+    assert check(depths=[]) == {"depths": []}
+
+
+def test_a_whole_number_becomes_decimal_where_the_lesson_has_a_decimal_one() -> None:
+    checked = check(rate=1, rates=[1, 0.5])
+    assert checked == {"rate": 1.0, "rates": [1.0, 0.5]}
+    assert isinstance(checked["rate"], float)
+
+
+@pytest.mark.parametrize(
+    ("given", "kinds"),
+    [
+        ({"size": "32"}, ("a whole number", "a text")),
+        ({"size": True}, ("a whole number", "true or false")),
+        ({"size": 32.0}, ("a whole number", "a decimal number")),
+        ({"flip": 1}, ("true or false", "a whole number")),
+        ({"rate": "1e-4"}, ("a decimal number", "a text")),
+        ({"rate": True}, ("a decimal number", "true or false")),
+        ({"dataset": 1}, ("a text", "a whole number")),
+        ({"depths": 8}, ("a list of: a whole number", "a whole number")),
+        ({"depths": [8, "20"]}, ("a list of: a whole number", "a list of: a text, a whole number")),
+        ({"depths": [8, True]}, ("a list of: a whole number", "true or false")),
+        ({"depths": [[8]]}, ("a list of: a whole number", "a list of: a list of: a whole number")),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_naming_both_types(
+    given: dict[str, object], kinds: tuple[str, str]
+) -> None:
+    with pytest.raises(ValueError, match="must be") as refusal:
+        check(**given)
+    wanted, got = str(refusal.value).split(", and not ")
+    assert f"must be {kinds[0]}, such as" in wanted
+    assert kinds[1] in got
+    assert next(iter(given)) in wanted
+
+
+def test_a_misspelled_parameter_is_refused_with_the_closest_name() -> None:
+    with pytest.raises(ValueError, match=r"no parameter 'depth' \(did you mean 'depths'\?\)"):
+        check(depth=[8])
+
+
+def test_a_name_nothing_resembles_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(ValueError, match=r"no parameter 'zzz'\. It has: dataset, size, depths"):
+        check(zzz=1)
+
+
+@pytest.mark.parametrize("name", ["import os; x", "a-b", "class", "2x", ""])
+def test_a_name_that_would_be_other_code_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is not a Python name"):
+        check_parameters({name: 1}, {name: 2}, "quick", "03_degradation")
+
+
+def test_a_misspelled_lesson_is_refused_with_the_closest_one(tmp_path: Path) -> None:
+    profile = write_profile(tmp_path, "[03_degradatoin]\nepochs = 2")
+    with pytest.raises(ValueError, match=r"did you mean '03_degradation'\?"):
+        load_profile(profile, {"03_degradation": tmp_path / "none.ipynb"})
+
+
+def test_a_value_outside_any_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'epochs' outside a table"):
+        load_profile(write_profile(tmp_path, "epochs = 2"), {})
+
+
+def test_a_file_that_is_not_toml_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'quick'.*is not valid TOML"):
+        load_profile(write_profile(tmp_path, "[03_degradation\n"), {})
+
+
+def test_a_profile_gives_each_lesson_its_checked_values(tmp_path: Path) -> None:
+    notebook = write_notebook(tmp_path / "03_degradation.ipynb", "epochs = 20\nseeds = [0]")
+    profile = write_profile(tmp_path, "[03_degradation]\nseeds = [1, 2]")
+    assert load_profile(profile, {"03_degradation": notebook}) == {
+        "03_degradation": {"seeds": [1, 2]}
+    }
+
+
+def test_an_unknown_profile_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    write_profile(tmp_path, "")
+    with pytest.raises(ValueError, match=r"'quikc' \(did you mean 'quick'\?\); .* are: quick\."):
+        profile_path(tmp_path, "quikc")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    "profile", sorted((ROOT / "profiles").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_every_profile_of_the_course_fits_every_lesson(profile: Path, language: str) -> None:
+    notebooks = {lesson.stem: lesson.path for lesson in find_lessons(ROOT, language)}
+    assert load_profile(profile, notebooks).keys() <= notebooks.keys()

@@ -1,0 +1,252 @@
+"""The web edition: whole in both languages, offline, without a broken link, and described."""
+
+import inspect
+import json
+import re
+import unicodedata
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from built_site import ROOT, pages, site
+
+from course.running import find_lessons
+from course.site.gallery import gallery_page, read_pictures
+from course.site.reference import public_names
+from course.words.glossary import glossary
+from course_utils.i18n import LANGUAGES
+
+# Two runs of Sphinx, which a busy machine slows down.
+pytestmark = pytest.mark.timeout(1200)
+
+
+def local(link: str) -> bool:
+    return not (urlsplit(link).scheme or link.startswith("//"))
+
+
+def target(page: Path, link: str) -> Path:
+    path = unquote(urlsplit(link).path)
+    return (page.parent / path).resolve() if path else page
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_lesson_has_its_page_and_can_be_taken_home(language: str) -> None:
+    home = pages()[site() / language / "index.html"]
+    for lesson in find_lessons(ROOT, language):
+        page = pages()[site() / language / "lessons" / f"{lesson.stem}.html"]
+        assert f"lessons/{lesson.stem}.html" in {link["href"] for link in home.all("a")}
+        (download,) = [link["href"] for link in page.all("a") if "download" in link]
+        notebook = target(page.path, download)
+        assert notebook.read_bytes() == lesson.path.read_bytes()
+
+
+def test_every_page_says_its_language_and_leads_to_itself_in_the_other() -> None:
+    for path, page in pages().items():
+        if path == site() / "index.html":
+            continue
+        language, *rest = path.relative_to(site()).parts
+        assert page.all("html")[0]["lang"] == language
+        (switch,) = [link for link in page.all("a") if link.get("rel") == "alternate"]
+        (other,) = set(LANGUAGES) - {language}
+        assert switch["hreflang"] == other
+        assert target(path, switch["href"]) == site().joinpath(other, *rest)
+        assert target(path, switch["href"]) in pages()
+
+
+def test_the_front_page_leads_to_each_language() -> None:
+    front = pages()[site() / "index.html"]
+    assert [link["href"] for link in front.all("a")] == [f"{each}/index.html" for each in LANGUAGES]
+
+
+def test_nothing_but_a_reference_leads_out_of_the_site() -> None:
+    fetched = ("src", "srcset", "href", "data", "poster", "action", "xlink:href")
+    for page in pages().values():
+        for tag, attributes in page.elements:
+            for name in fetched:
+                if tag != "a" and name in attributes:
+                    assert local(attributes[name]) or attributes[name].startswith("data:"), (
+                        page.path,
+                        tag,
+                        attributes,
+                    )
+        assert not re.search(
+            r"<style[^>]*>[^<]*(?:@import|url\(\s*['\"]?(?:https?:)?//)", page.text
+        )
+
+
+def test_no_style_or_script_of_the_site_fetches_from_the_network() -> None:
+    for path in site().rglob("*.css"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"@import|url\(\s*['\"]?(?:https?:)?//", text), path
+        for aim in re.findall(r"url\(\s*['\"]?(?!data:)([^'\")]+)", text):
+            assert target(path, aim).exists(), (path, aim)
+    for path in site().rglob("*.js"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?:fetch|import|importScripts)\(\s*['\"`](?:https?:)?//", text), path
+
+
+def test_no_link_within_the_site_is_broken() -> None:
+    ids = {path: page.ids for path, page in pages().items()}
+    broken = []
+    for path, page in pages().items():
+        for tag, attributes in page.elements:
+            for name in ("href", "src"):
+                link = attributes.get(name, "")
+                if not link or not local(link) or tag == "use":
+                    continue
+                aim, fragment = target(path, link), unquote(urlsplit(link).fragment)
+                there = aim.exists() and aim.is_relative_to(site())
+                # An empty fragment is the top of the page.
+                if not there or (fragment and aim in ids and fragment not in ids[aim]):
+                    broken.append((path.relative_to(site()).as_posix(), link))
+    assert broken == []
+
+
+def test_every_picture_is_described() -> None:
+    pictures = [(page.path, image) for page in pages().values() for image in page.all("img")]
+    assert [where for where, image in pictures if not image.get("alt", "").strip()] == []
+    for language in LANGUAGES:
+        for lesson in find_lessons(ROOT, language):
+            stored = [
+                output["metadata"]["image/png"]["alt"]
+                for cell in json.loads(lesson.path.read_text(encoding="utf-8"))["cells"]
+                for output in cell.get("outputs", [])
+                if "image/png" in output.get("data", {})
+            ]
+            page = pages()[site() / language / "lessons" / f"{lesson.stem}.html"]
+            shown = [image["alt"] for image in page.all("img")]
+            assert [" ".join(alt.split()) for alt in shown] == [
+                " ".join(alt.split()) for alt in stored
+            ]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_formulas_are_set_and_no_dollar_is_left(language: str) -> None:
+    page = pages()[site() / language / "lessons" / "03_degradation.html"]
+    assert len(page.all("math")) > 20
+    prose = re.sub(r"<(pre|script|style|code)\b.*?</\1>", "", page.text, flags=re.DOTALL)
+    prose = re.sub(r'alt="[^"]*"|<details><summary>[^<]*</summary><p>[^<]*</p>', "", prose)
+    assert "$" not in prose
+
+
+@pytest.mark.parametrize(("language", "word"), [("fr", "dégradation"), ("en", "degradation")])
+def test_the_search_of_each_language_knows_its_lessons(language: str, word: str) -> None:
+    index = (site() / language / "searchindex.js").read_text(encoding="utf-8")
+    found = json.loads(index.removeprefix("Search.setIndex(").removesuffix(")"))
+    lesson = found["docnames"].index("lessons/03_degradation")
+    assert word in found["titles"][lesson].lower()
+    assert any(term.startswith(word[:6]) for term in [*found["terms"], *found["titleterms"]])
+    # A reader who knows a word in one language looks it up in the pages of the other.
+    page = found["docnames"].index("glossary")
+    for stem in ("shortcut", "raccourc"):
+        where = [pages for term, pages in found["terms"].items() if term.startswith(stem)]
+        assert any(page in (each if isinstance(each, list) else [each]) for each in where)
+
+
+def test_each_language_searches_with_its_own_grammar() -> None:
+    stemmers = {
+        language: (site() / language / "_static" / "language_data.js").read_text(encoding="utf-8")
+        for language in LANGUAGES
+    }
+    assert "aurais" in stemmers["fr"]  # one of the words that a French search passes over
+    assert "aurais" not in stemmers["en"]
+
+
+def test_every_public_name_is_in_the_reference_once() -> None:
+    names = public_names()
+    ids = [
+        name
+        for path, page in pages().items()
+        if path.is_relative_to(site() / "en" / "reference")
+        for _tag, attributes in page.elements
+        if (name := attributes.get("id", "")).startswith("course_utils.")
+    ]
+    for module, its_names in names.items():
+        assert [ids.count(f"{module}.{name}") for name in its_names] == [1] * len(its_names)
+    given = [name for its_names in names.values() for name in its_names]
+    assert {"cifar_net", "fit", "class_activation_maps", "sweep"} <= set(given)
+
+
+def test_the_frame_of_a_french_page_is_in_french_and_the_docstrings_are_marked_english() -> None:
+    lesson = pages()[site() / "fr" / "lessons" / "03_degradation.html"]
+    labels = {
+        attributes["aria-label"]
+        for _tag, attributes in lesson.elements
+        if "aria-label" in attributes
+    }
+    assert {"Langue", "Pages du site", "Contenu de la page", "Recherche"} <= labels
+    assert not [label for label in labels if "oggle" in label]
+    (reference,) = [
+        page
+        for path, page in pages().items()
+        if path.name == "course_utils.cam.html" and path.is_relative_to(site() / "fr")
+    ]
+    assert reference.all("article")[0]["lang"] == "en"
+    assert "lang" not in lesson.all("article")[0]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_glossary_has_every_term_and_is_led_to_from_every_page(language: str) -> None:
+    page = pages()[site() / language / "glossary.html"]
+    (other,) = set(LANGUAGES) - {language}
+    table = re.search(r"<table\b.*?</table>", page.text, re.DOTALL)
+    assert table
+    assert table[0].count("<th ") == 3
+    for term in glossary():
+        names = {"fr": term.french, "en": term.english}
+        meaning = term.meaning_fr if language == "fr" else term.meaning_en
+        row = rf"<strong>{re.escape(names[language])}</strong>.*?<span lang=\"{other}\">"
+        assert re.search(row + re.escape(names[other]), table[0], re.DOTALL), term
+        assert meaning in table[0], term
+    terms = re.findall(r"<strong>(.*?)</strong>", table[0])
+    plain = [re.sub(r"[^a-z ']", "", unicodedata.normalize("NFD", term)) for term in terms]
+    assert plain == sorted(plain)
+    assert len(terms) == len(glossary())
+    for path, each in pages().items():
+        if path.is_relative_to(site() / language):
+            assert page.path in {target(path, link.get("href", "")) for link in each.all("a")}, path
+
+
+def test_a_lesson_keeps_its_own_apostrophes() -> None:
+    lesson = pages()[site() / "fr" / "lessons" / "03_degradation.html"]
+    assert "l'erreur d'<em>entraînement</em>" in lesson.text
+
+
+def test_the_gallery_takes_titles_and_descriptions_from_the_pictures(tmp_path: Path) -> None:
+    said = inspect.cleandoc(
+        """
+        <svg xmlns="http://www.w3.org/2000/svg">
+        <title lang="fr">Un bloc</title><title lang="en">A block</title>
+        <desc lang="fr">Une flèche *noire*.</desc><desc lang="en">A *black* arrow.</desc>
+        </svg>
+        """
+    )
+    (tmp_path / "block.svg").write_text(said, encoding="utf-8")
+    (tmp_path / "net.fr.svg").write_text(said, encoding="utf-8")
+    (picture,) = read_pictures(tmp_path, "en")
+    assert (picture.title, picture.description) == ("A block", "A *black* arrow.")
+    assert [each.path.name for each in read_pictures(tmp_path, "fr")] == ["block.svg", "net.fr.svg"]
+    (tmp_path / "README.md").write_text("# Pictures\n\n## net.fr\n", encoding="utf-8")
+    assert [each.path.name for each in read_pictures(tmp_path, "fr")] == ["net.fr.svg", "block.svg"]
+    page = gallery_page([picture], "images")
+    assert ".. image:: images/block.svg\n   :alt: A *black* arrow." in page
+    assert r"   A \*black\* arrow." in page
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("<svg", "is not an SVG that can be read"),
+        ('<svg xmlns="http://www.w3.org/2000/svg"><title>A</title></svg>', "has no <desc>"),
+    ],
+)
+def test_a_picture_without_its_words_is_refused(
+    tmp_path: Path, content: str, sentence: str
+) -> None:
+    (tmp_path / "a.svg").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=sentence):
+        read_pictures(tmp_path, "en")
+
+
+def test_a_folder_without_pictures_gives_an_empty_gallery(tmp_path: Path) -> None:
+    assert read_pictures(tmp_path / "none", "fr") == []

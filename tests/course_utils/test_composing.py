@@ -1,0 +1,390 @@
+"""Nets composed line by line: equal to the course's own, and refused where they are impossible."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from course_utils.cam import class_activation_maps
+from course_utils.models import (
+    as_options,
+    cifar_net,
+    compose,
+    count_macs,
+    count_parameters,
+    densenet,
+    design_depth,
+    from_options,
+    gap_net,
+)
+from course_utils.models.design import channel_trace
+from course_utils.models.stages import (
+    StageSpec,
+    bottleneck,
+    conv,
+    dense,
+    gap_head,
+    identity,
+    plain,
+    projection,
+    transition,
+)
+
+RESNET_A = [
+    conv(16),
+    identity(times=3),
+    projection(32, times=3, shortcut="A"),
+    projection(64, times=3, shortcut="A"),
+    gap_head(),
+]
+RESNET_B = [
+    conv(16),
+    identity(times=3),
+    projection(32, stride=2),
+    identity(times=2),
+    projection(64, stride=2),
+    identity(times=2),
+    gap_head(),
+]
+PLAIN = [
+    conv(16),
+    plain(16, times=3),
+    plain(32, stride=2, times=3),
+    plain(64, stride=2, times=3),
+    gap_head(),
+]
+EVERY_KIND = [
+    conv(8, kernel_size=5, stride=2, times=2),
+    plain(8),
+    identity(times=2),
+    projection(12, stride=1),
+    bottleneck(16, width=4, times=2),
+    dense(2, growth_rate=4, bottleneck=False),
+    transition(compression=0.25),
+    gap_head(),
+]
+
+
+def dense_design(bc: bool) -> list[StageSpec]:
+    """DenseNet of 40 layers, k=12, with or without BC."""
+    block = dense(6 if bc else 12, growth_rate=12, bottleneck=bc)
+    between = transition(0.5 if bc else 1)
+    stem = conv(24 if bc else 16, bare=True)
+    return [stem, block, between, block, between, block, gap_head()]
+
+
+# --- the nets of the course, spelt -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("design", "build"),
+    [
+        (PLAIN, lambda: cifar_net(20)),
+        (RESNET_A, lambda: cifar_net(20, "A")),
+        (RESNET_B, lambda: cifar_net(20, "B")),
+        (dense_design(bc=True), lambda: densenet(40, 12)),
+        (dense_design(bc=False), lambda: densenet(40, 12, bottleneck=False, compression=1)),
+        (
+            [conv(16, stride=2), conv(32, stride=2), conv(48, times=4), gap_head()],
+            gap_net,
+        ),
+    ],
+    ids=["plain", "A", "B", "BC", "dense", "gap"],
+)
+def test_a_design_that_spells_a_net_of_the_course_is_that_net(
+    design: list[StageSpec], build: Callable[[], nn.Module]
+) -> None:
+    """The same numbers, weight for weight, answers and costs."""
+    torch.manual_seed(3)
+    own = build()
+    torch.manual_seed(3)
+    net = compose(design)
+    ours, theirs = net.state_dict().values(), own.state_dict().values()
+    assert len(ours) == len(theirs)
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert count_parameters(net) == count_parameters(own)
+    assert count_macs(net, (3, 32, 32)) == count_macs(own, (3, 32, 32))
+    assert net.depth == getattr(own, "depth", 7)  # six convolutions and a linear layer in gap_net
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(net.eval()(images), own.eval()(images))
+
+
+def test_the_papers_parameter_counts_come_out() -> None:
+    """He et al. 2015 counted layer by layer, and Huang et al. 2016, section 4.2."""
+    assert count_parameters(compose(RESNET_B)) == 272_474
+    assert count_parameters(compose(dense_design(bc=False))) == 1_019_722
+
+
+def test_one_seed_gives_one_net_and_shared_layers_whatever_the_shortcuts() -> None:
+    def weights(design: list[StageSpec]) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        return compose(design).state_dict()
+
+    plain_net, residual = weights(PLAIN), weights(RESNET_A)
+    assert all(torch.equal(plain_net[name], residual[name]) for name in plain_net)
+    other = compose(PLAIN).state_dict()  # the seed goes on
+    assert not torch.equal(other["linear.weight"], plain_net["linear.weight"])
+
+
+def test_a_net_can_be_built_where_nothing_is_computed() -> None:
+    with torch.device("meta"):
+        net = compose(RESNET_B)
+    assert all(parameter.is_meta for parameter in net.parameters())
+
+
+# --- shapes, depth, channels -----------------------------------------------------------------
+
+
+def test_channels_are_inferred_and_sizes_follow_strides_and_transitions() -> None:
+    net = compose(EVERY_KIND, in_channels=1, num_classes=7)
+    x = torch.rand(2, 1, 20, 14)
+    shapes = []
+    for module in net.stages:
+        x = module(x)
+        shapes.append(tuple(x.shape[1:]))
+    half = (10, 7)
+    assert shapes == [
+        *[(8, *half)] * 3,
+        (12, *half),
+        (16, *half),
+        (16 + 2 * 4, *half),
+        (6, 5, 3),
+    ]
+    assert net(torch.rand(2, 1, 20, 14)).shape == (2, 7)
+    assert channel_trace(EVERY_KIND, 1) == [1, 8, 8, 8, 12, 16, 24, 6]
+
+
+def test_the_depth_counts_the_layers_with_weights_on_the_longest_path() -> None:
+    # 2 convolutions, then 2, 4, 2 in blocks of two, 6 in bottlenecks, 2 dense, 1 transition, 1.
+    assert design_depth(EVERY_KIND) == 2 + 2 + 4 + 2 + 6 + 2 + 1 + 1
+    assert compose(EVERY_KIND).depth == design_depth(EVERY_KIND)
+    assert dense(6, growth_rate=12).depth == 12
+
+
+def test_the_maps_that_a_head_reads_have_been_through_a_relu() -> None:
+    for last in (dense(2, growth_rate=4), transition(), conv(8, bare=True)):
+        net = compose([conv(8), last, gap_head()])
+        assert [type(layer) for layer in net.norm] == [nn.BatchNorm2d, nn.ReLU]  # type: ignore[arg-type]
+    for last in (conv(8), plain(8), identity(), projection(8), bottleneck(8, width=2)):
+        assert compose([conv(4), conv(8), last, gap_head()]).norm is None
+
+
+def test_a_bare_convolution_has_neither_normalisation_nor_relu() -> None:
+    stage = compose([conv(8, times=2, bare=True), gap_head()]).stages[0]
+    assert [type(layer) for layer in stage] == [nn.Conv2d, nn.Conv2d]
+
+
+def test_a_head_alone_is_a_linear_layer_of_the_mean_colour() -> None:
+    net = compose([gap_head()])
+    images = torch.rand(2, 3, 5, 5)
+    assert torch.allclose(net(images), net.linear(images.mean((2, 3))))
+    assert net.depth == 1
+
+
+def test_option_a_has_no_weights_and_option_b_a_projection_with_bn() -> None:
+    padded = compose([conv(4), projection(8, shortcut="A"), gap_head()])
+    projected = compose([conv(4), projection(8), gap_head()])
+    assert count_parameters(projected) - count_parameters(padded) == 4 * 8 + 2 * 8
+
+
+def test_recomputation_is_handed_to_the_dense_layers() -> None:
+    net = compose([dense(3, growth_rate=2, memory_efficient=True), gap_head()])
+    assert all(layer.memory_efficient for layer in net.stages[0].layers)  # type: ignore[union-attr]
+
+
+# --- class activation maps -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("last", "layer"),
+    [
+        (conv(8), "stages"),
+        (identity(), "stages"),
+        (bottleneck(8, width=2), "stages"),
+        (dense(2, growth_rate=4), "norm"),
+        (transition(), "norm"),
+    ],
+)
+def test_class_activation_maps_average_to_the_logits(last: StageSpec, layer: str) -> None:
+    net = compose([conv(6, stride=2), last, gap_head()], num_classes=4)
+    images = torch.rand(3, 3, 16, 16)
+    cam = class_activation_maps(net, images)
+    with torch.no_grad():
+        assert torch.allclose(cam.maps.mean((2, 3)), net.eval()(images), atol=1e-6)
+    assert cam.feature_layer.startswith(layer)
+    assert cam.linear_layer == "linear"
+
+
+def test_a_maximum_for_a_head_has_no_class_activation_maps() -> None:
+    net = compose([conv(6), gap_head(pool="max")])
+    assert isinstance(net.pool, nn.AdaptiveMaxPool2d)
+    with pytest.raises(ValueError, match="max pooling"):
+        class_activation_maps(net, torch.rand(1, 3, 8, 8))
+
+
+# --- how a line reads ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "text"),
+    [
+        (conv(16), "conv(16)", "3×3, 16"),
+        (conv(16, kernel_size=1, stride=2), "conv(16, kernel_size=1, stride=2)", "1×1, 16, /2"),
+        (conv(8, times=2), "conv(8, times=2)", "[3×3, 8] × 2"),
+        (plain(32, stride=2), "plain(32, stride=2)", "plain [3×3, 32; 3×3, 32] × 1, /2"),
+        (identity(times=3), "identity(times=3)", "identity [3×3; 3×3] × 3"),
+        (projection(64), "projection(64)", "projection B [3×3, 64; 3×3, 64] × 1, /2"),
+        (
+            bottleneck(64, width=16, times=2),
+            "bottleneck(64, width=16, times=2)",
+            "bottleneck [1×1, 16; 3×3, 16; 1×1, 64] × 2",
+        ),
+        (dense(6, growth_rate=12), "dense(6, growth_rate=12)", "dense [1×1, 48; 3×3, 12] × 6"),
+        (
+            dense(4, 8, bottleneck=False),
+            "dense(4, growth_rate=8, bottleneck=False)",
+            "dense [3×3, 8] × 4",
+        ),
+        (transition(), "transition()", "transition [1×1, × 0.5], /2"),
+        (transition(1), "transition(compression=1.0)", "transition [1×1, × 1], /2"),
+        (gap_head(), "gap_head()", "global average, linear"),
+    ],
+)
+def test_a_line_reads_as_code_and_as_the_table_of_a_paper(
+    spec: StageSpec, code: str, text: str
+) -> None:
+    assert repr(spec) == code
+    assert str(spec) == text
+    assert from_options([code]) == (spec,)
+    assert spec.kind == code.split("(")[0]
+
+
+def test_a_design_survives_being_written_down() -> None:
+    design = (*EVERY_KIND[:-1], gap_head(pool="max"))
+    assert from_options(as_options(design)) == design
+    assert as_options([conv(16, 3)]) == as_options([conv(channels=16)]) == ("conv(16)",)
+
+
+def test_lines_are_frozen_equal_by_value_and_picklable() -> None:
+    assert conv(16) == conv(16, stride=1) != conv(16, stride=2)
+    assert len({plain(4), plain(4), identity()}) == 2
+    with pytest.raises(AttributeError):
+        conv(16).channels = 3  # type: ignore[misc]
+    net = pickle.loads(pickle.dumps(compose(EVERY_KIND)))
+    assert net.design == tuple(EVERY_KIND)
+
+
+# --- refusals --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("design", "error", "sentence"),
+    [
+        ([], ValueError, "The design is empty"),
+        ([conv(16)], ValueError, r"ends with stage 1, conv\(16\): add the head, gap_head\(\)"),
+        (conv(16), ValueError, r"ends with stage 1, conv\(16\)"),
+        (
+            [conv(16), gap_head(), conv(32)],
+            ValueError,
+            r"Stage 2, gap_head\(\), is the head, and conv\(32\) comes after",
+        ),
+        ([conv(16), gap_head(), gap_head()], ValueError, "Stage 2.* one head, in its last line"),
+        ([conv(16), 32, gap_head()], TypeError, "Stage 2 is 32, of type int.*conv, plain"),
+        ([conv(16), [identity()], gap_head()], TypeError, "Stage 2 is .* of type list"),
+        ([conv(16), nn.ReLU(), gap_head()], TypeError, "Stage 2 is ReLU.., of type ReLU"),
+        ([conv(16), gap_head], TypeError, r"Stage 2 is gap_head without its parentheses"),
+        (
+            [conv, gap_head()],
+            TypeError,
+            r"Stage 1 is conv without its parentheses: write conv\(…\)",
+        ),
+        ([identity(), gap_head()], ValueError, r"Stage 1, identity\(\), would keep the 3 channel"),
+        (
+            [conv(16), projection(16, stride=1), gap_head()],
+            ValueError,
+            r"Stage 2, projection\(16, stride=1\), reads 16 maps: nothing changes.*identity\(\)",
+        ),
+        (
+            [conv(16), conv(32), projection(8, shortcut="A"), gap_head()],
+            ValueError,
+            "Stage 3, projection.* reads 32 maps: option A can only add",
+        ),
+    ],
+)
+def test_an_impossible_stack_is_answered_with_the_stage_and_why(
+    design: Any, error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence) as raised:
+        compose(design)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "sentence"),
+    [
+        (lambda: conv(0), ValueError, r"conv\(channels=…\) must be at least 1 and is 0"),
+        (lambda: conv(2.5), TypeError, r"conv\(channels=…\) must be a whole number"),  # type: ignore[arg-type]
+        (lambda: conv(16, kernel_size=4), ValueError, "conv.*even kernel.*such as 5"),
+        (lambda: identity(times=0), ValueError, r"identity\(times=…\) must be at least 1"),
+        (lambda: plain(8, stride=True), TypeError, r"plain\(stride=…\)"),
+        (lambda: bottleneck(8, width=0), ValueError, r"bottleneck\(width=…\)"),
+        (lambda: projection(8, shortcut="C"), ValueError, r"projection\(shortcut=…\).*'A', 'B'"),  # type: ignore[arg-type]
+        (lambda: dense(0, growth_rate=4), ValueError, r"dense\(layers=…\)"),
+        (lambda: dense(2, 4, bottleneck=1), TypeError, r"dense\(bottleneck=…\) must be True"),  # type: ignore[arg-type]
+        (lambda: transition(0), ValueError, "compression is the share"),
+        (lambda: transition("half"), TypeError, "compression is the share"),  # type: ignore[arg-type]
+        (lambda: gap_head("mean"), ValueError, r"gap_head\(pool=…\).*'average', 'max'"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_wrong_number_is_refused_where_the_line_is_written(
+    line: Callable[[], StageSpec], error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
+        line()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "conv", "dropout(3)", "conv(16", "conv(x)", "conv(**{})", "a.conv(3)", 3]
+)
+def test_a_string_that_is_no_line_is_refused_and_never_executed(text: Any) -> None:
+    with pytest.raises(ValueError, match="is not the line of a design: write one of conv, plain"):
+        from_options([text])
+
+
+def test_identity_first_is_possible_on_maps() -> None:
+    assert compose([identity(), gap_head()], in_channels=16)(torch.rand(1, 16, 4, 4)).shape == (
+        1,
+        10,
+    )
+
+
+def test_maps_too_small_for_a_transition_are_refused_with_the_stage_and_the_shape() -> None:
+    design = [conv(8, stride=2), transition(), transition(), gap_head()]
+    sentence = r"Stage 3, transition\(\), halves its maps, .* are 4 of 1×2 pixels"
+    with pytest.raises(ValueError, match=sentence):
+        compose(design, image_shape=(3, 4, 8))
+    net = compose(design)
+    with pytest.raises(ValueError, match=sentence):
+        net(torch.rand(2, 3, 4, 8))
+    assert compose(design, image_shape=(3, 8, 8)).training
+
+
+def test_the_shape_of_the_images_must_be_one_that_the_net_reads() -> None:
+    with pytest.raises(ValueError, match=r"have 1 channel.* the net reads 3"):
+        compose([conv(8), gap_head()], image_shape=(1, 8, 8))
+    with pytest.raises(ValueError, match=r"is \(channels, height, width\), not"):
+        compose([conv(8), gap_head()], image_shape=(8, 8))
+
+
+@pytest.mark.parametrize("name", ["in_channels", "num_classes"])
+def test_channels_and_classes_are_whole_numbers_from_1_on(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        compose([conv(8), gap_head()], **{name: 0})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=f"{name} must be a whole number"):
+        compose([conv(8), gap_head()], **{name: 1.5})  # type: ignore[arg-type]

@@ -1,0 +1,412 @@
+"""Pictures come from modules that are run: they say what the modules say, in both languages."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from course.authors import readme
+from PIL import Image
+from torch import nn
+from torch.nn import functional as F
+
+from course_utils import cli, diagrams, i18n
+from course_utils.diagrams import catalogue, dense, maps, residual
+from course_utils.diagrams.sketch import Sketch
+from course_utils.diagrams.tracing import trace
+from course_utils.models import (
+    ConvBNReLU,
+    DenseBlock,
+    ResidualBlock,
+    cifar_net,
+    densenet,
+    identity_block,
+    projection_block,
+    stage,
+)
+
+IMAGES = Path(__file__).parents[2] / "images"
+# The names under which the lessons' readers know them.
+FIFTEEN = {
+    "conv1.png", "conv1_final.svg", "GlobalAVG_final.svg", "resnet_archi.svg", "Conv_Bn_Relu.svg",
+    "id_block.svg", "id_block_math.svg", "proj_block.svg", "proj_block_math.svg",
+    "Resnet_block.svg", "densenet_k_4.svg", "densenet_archi.svg", "dense_block_final.svg",
+    "transition_block_final.svg", "densenet_final.svg",
+}  # fmt: skip
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(sketch: Sketch) -> list[str]:
+    return [word.text.replace("\N{THIN SPACE}", " ") for word in sketch.words]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, bytes]:
+    i18n.set_language("en")
+    return dict(catalogue.files())
+
+
+def numbers_apart(content: str) -> tuple[str, np.ndarray]:
+    number = r"-?\d+\.\d+"
+    found = np.array([float(one) for one in re.findall(number, content)])
+    return re.sub(number, "#", content), found
+
+
+def test_the_fifteen_pictures_and_a_png_for_each_are_there() -> None:
+    assert {path.name for path in IMAGES.iterdir()} >= FIFTEEN
+    for svg in IMAGES.glob("*.svg"):
+        assert svg.with_suffix(".png").exists()
+
+
+def test_the_files_are_what_the_modules_draw_today(drawn: dict[str, bytes]) -> None:
+    assert {path.name for path in IMAGES.iterdir() if path.is_file()} == drawn.keys()
+    for name, content in drawn.items():
+        stored = (IMAGES / name).read_bytes()
+        if name.endswith(".png"):
+            # Compressed by the machine's own zlib, and the last bit of an edge by its processor.
+            old, new = (
+                np.asarray(Image.open(io.BytesIO(one)).convert("RGBA"), int)
+                for one in (stored, content)
+            )
+            assert old.shape == new.shape, name
+            assert (abs(old - new) > 24).mean() < 1e-3, name
+        elif name.endswith(".svg"):
+            # All but the last digits of coordinates, which a processor rounds in its own way.
+            (old, was), (new, now) = (numbers_apart(one.decode()) for one in (stored, content))
+            assert old == new, name
+            np.testing.assert_allclose(was, now, atol=0.01, err_msg=name)
+        else:
+            assert stored == content, name
+
+
+def test_drawing_twice_gives_the_same_bytes_in_another_process_too() -> None:
+    code = (
+        "import sys; from course_utils import diagrams; d = diagrams.picture('proj_block');"
+        "sys.stdout.buffer.write(d.svg() + d.png())"
+    )
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    here = diagrams.picture("proj_block")
+    assert answers == {here.svg() + here.png()}
+
+
+@pytest.mark.parametrize("name", diagrams.PICTURES)
+def test_every_svg_says_in_both_languages_what_there_is_to_see(name: str) -> None:
+    root = ElementTree.fromstring((IMAGES / f"{name}.svg").read_bytes())
+    assert root.get("role") == "img"
+    for tag, least in (("title", 10), ("desc", 120)):
+        said = {one.get("lang"): one.text or "" for one in root.findall(SVG + tag)}
+        assert set(said) == {"fr", "en"}
+        assert min(map(len, said.values())) >= least
+    assert said["fr"] != said["en"]
+    assert "{" not in said["fr"] + said["en"]
+
+
+@pytest.mark.parametrize("name", diagrams.PICTURES)
+def test_a_picture_is_the_same_in_both_languages_but_for_its_description(name: str) -> None:
+    english = diagrams.picture(name)
+    i18n.set_language("fr")
+    french = diagrams.picture(name)
+    assert french.sketch.words == english.sketch.words
+    assert french.sketch.boxes == english.sketch.boxes
+    assert french.description != english.description
+
+
+@pytest.mark.parametrize("path", sorted(IMAGES.glob("*.*g")), ids=lambda path: path.name)
+def test_no_picture_is_above_150_kilobytes(path: Path) -> None:
+    assert path.stat().st_size <= 150_000
+
+
+@pytest.mark.parametrize("name", diagrams.PICTURES)
+def test_the_png_has_twice_the_size_and_transparent_corners(name: str) -> None:
+    root = ElementTree.fromstring((IMAGES / f"{name}.svg").read_bytes())
+    png = Image.open(IMAGES / f"{name}.png").convert("RGBA")
+    assert png.size == (2 * int(root.get("width", 0)), 2 * int(root.get("height", 0)))
+    assert png.getpixel((0, 0))[3] == 0  # type: ignore[index]
+    assert png.getpixel((png.width // 2, 6)) == (255, 255, 255, 255)
+
+
+def test_the_gallery_shows_every_picture_with_both_titles() -> None:
+    gallery = (IMAGES / "README.md").read_text(encoding="utf-8")
+    for name in diagrams.PICTURES:
+        assert f"]({name}.svg)" in gallery
+        assert diagrams.picture(name).title in gallery
+        i18n.set_language("fr")
+        assert diagrams.picture(name).title in gallery
+        i18n.set_language("en")
+
+
+def test_make_images_is_a_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(catalogue, "files", lambda: iter([("a.svg", b"<svg/>")]))
+    monkeypatch.setattr(readme, "FIGURES", {})
+    assert cli.main(["images"]) == 0
+    assert (tmp_path / "images" / "a.svg").read_bytes() == b"<svg/>"
+
+
+def test_drawing_leaves_the_random_numbers_of_the_reader_alone() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    diagrams.picture("conv1")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_readers_style_of_matplotlib_changes_no_picture() -> None:
+    import matplotlib
+
+    expected = diagrams.picture("id_block").svg()
+    with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9, "text.usetex": False}):
+        assert diagrams.picture("id_block").svg() == expected
+
+
+# What the pictures say, against numbers worked out by hand.
+
+
+def test_the_blocks_show_shapes_and_parameters_of_their_convolutions() -> None:
+    # 3·3·16·16 weights and 2·16 of a BN, twice; nothing on the shortcut.
+    assert texts(residual.identity(identity_block(16))).count("2 304 params") == 2
+    assert "4 672" in residual.identity(identity_block(16)).description.replace("\u2009", " ")
+    wider = texts(residual.projection(projection_block(8, 24)))
+    assert {"1 728 params", "5 184 params", "192 params", "24×16×16"} <= set(wider)
+
+
+def test_another_block_gives_another_formula() -> None:
+    said = texts(residual.identity_math(identity_block(4), side=8))
+    assert r"$y = \mathrm{ReLU}(\,F(x) + x\,)$" in said
+    assert r"$\mathrm{BN}_2(W_2 * \mathrm{ReLU}(\mathrm{BN}_1(W_1 * x)))$" in said
+    assert "4×8×8" in said
+    projected = texts(residual.projection_math(projection_block(4, 8), side=8))
+    assert r"$y = \mathrm{ReLU}(\,F(x) + \mathrm{BN}_s(W_s * x)\,)$" in projected
+    assert "1×1, stride 2 · 8×4×4" in projected
+
+
+def test_the_brick_shows_the_kernel_that_it_has() -> None:
+    assert "conv 5×5" in texts(residual.conv_bn_relu(ConvBNReLU(3, 8, kernel_size=5)))
+
+
+def test_the_stage_and_the_net_follow_their_width() -> None:
+    # 3·3·(4·8 + 8·8) + 4·8 weights and three BN of 2·8: 944.
+    narrow = texts(residual.resnet_stage(stage(2, 4, 8, 2, "B"), side=8))
+    assert {"4 → 8, stride 2", "944 params", "8×4×4"} <= set(narrow)
+    for width in (4, 8):
+        said = texts(residual.resnet(cifar_net(14, "B", width=width)))
+        assert f"{4 * width}×8×8" in said
+        assert str(4 * width * 10 + 10) in said  # the linear layer
+
+
+def test_plain_and_residual_stages_have_the_same_parameters() -> None:
+    said = texts(residual.plain_and_residual(2, channels=8))
+    assert said.count("1 184 params") == 4  # 2·(3·3·8·8 + 2·8), a block
+
+
+def test_the_pile_grows_by_the_growth_rate() -> None:
+    for growth in (2, 5):
+        block = DenseBlock(3, 6, growth_rate=growth, bottleneck=False)
+        sketch = dense.densenet_growth(block)
+        assert {str(6 + growth * layer) for layer in range(4)} <= set(texts(sketch))
+        bars = [box for box in sketch.boxes if box.area.height == dense.BAR]
+        assert len(bars) == sum(6 + growth * layer for layer in range(4))
+
+
+def test_the_dense_block_has_an_arrow_for_each_connection() -> None:
+    sketch = dense.dense_block(DenseBlock(3, 10, growth_rate=5))
+    assert {"10 → 5", "15 → 5", "20 → 5", "25×32×32"} <= set(texts(sketch))
+    # Of layers 1 + 2 + 3 and of the end 4, those between neighbours are on the road.
+    assert sum(line.stroke > 2 for line in sketch.lines) == 1 + 2 + 3 + 4 - 4
+
+
+def test_the_transition_and_the_whole_densenet_follow_the_growth_rate() -> None:
+    assert r"$\theta = 7 / 15$" in texts(dense.transition(_transition(growth=3)))
+    for growth in (4, 6):
+        # DenseNet-BC of depth 16, two layers a block: 2k, 4k, 2k, 4k, 2k, 4k.
+        said = texts(dense.densenet_row(densenet(16, growth)))
+        assert {f"{4 * growth}×32×32", f"{2 * growth}×16×16", f"{4 * growth}×8×8"} <= set(said)
+
+
+def _transition(growth: int) -> Any:
+    return densenet(22, growth).stages[1]  # reads 2k + 3·k maps and keeps half
+
+
+def test_the_pictures_of_maps_follow_their_layers() -> None:
+    assert "13 params" in texts(maps.conv_1x1(nn.Conv2d(12, 1, 1)))
+    assert "4×1×1" in texts(maps.conv_1x1_pixel(nn.Conv2d(4, 1, 1)))
+    said = texts(maps.global_average(torch.tensor([[[1.0, 2.0], [3.0, 6.0]]])))
+    assert {"3", "1×2×2"} <= set(said)
+    # (8·2·2 + 1)·5 + 6·5 + 6·3 by layer; and 8·3 + 3.
+    said = texts(maps.heads(channels=8, side=2, hidden=5, classes=3))
+    assert {"165 params", "30 params", "18 params", "213 params", "27 params"} <= set(said)
+
+
+def test_the_class_map_is_the_weighted_sum_and_its_mean_the_score() -> None:
+    sketch = maps.class_map((1.0, 1.0, 1.0))
+    first = maps.VALUES[0][0][0] + maps.VALUES[1][0][0] + maps.VALUES[2][0][0]
+    (result,) = {word.box for word in sketch.words if word.cell and word.box.area.left > 300}
+    cells = [word.text for word in sketch.words if word.box is result]
+    assert cells[0] == str(first)
+    assert "7" in texts(sketch)  # 2 + 4 + 1, the means
+
+
+def test_the_receptive_field_grows_by_the_kernel_less_one() -> None:
+    said = texts(maps.receptive_field(2, kernel=5))
+    assert {"9×9", "5×5", "1×1"} <= set(said)
+
+
+def test_classes_apart_do_not_come_nearer_and_nested_ones_do() -> None:
+    def distances(classes: Any) -> list[float]:
+        return [
+            float(np.hypot(*np.subtract(maps._nearest(one), maps.STAR))) for one, _at in classes
+        ]
+
+    assert np.all(np.diff(distances(maps.NESTED)) < 0)
+    assert distances(maps.APART)[2] > distances(maps.APART)[0]
+
+
+# The reader's own blocks.
+
+
+class Handmade(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(4, 4, 3, padding=1)
+        self.conv2 = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.conv1(x))
+        y = self.conv2(y)
+        y += x
+        return torch.relu_(y)
+
+
+def roles(module: nn.Module, *inputs: Any) -> list[tuple[str, list[int]]]:
+    return [(operator.role, operator.reads) for operator in trace(module, *inputs)]
+
+
+def test_a_block_written_by_hand_is_seen_as_it_runs() -> None:
+    assert roles(Handmade(), torch.zeros(1, 4, 6, 6)) == [
+        ("data", []),
+        ("convolution", [0]),
+        ("activation", [1]),
+        ("convolution", [2]),
+        ("addition", [3, 0]),
+        ("activation", [4]),
+    ]
+
+
+def test_a_module_that_works_in_place_is_seen_as_it_runs() -> None:
+    block = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(inplace=True), nn.BatchNorm2d(2))
+    seen = roles(block, torch.zeros(1, 1, 3, 3))
+    assert [reads for _role, reads in seen] == [[], [0], [1], [2]]
+
+
+def test_an_identity_is_an_arrow_and_no_box() -> None:
+    block = nn.Sequential(nn.Identity(), nn.Conv2d(1, 1, 1), nn.Identity())
+    assert [role for role, _reads in roles(block, torch.zeros(1, 1, 3, 3))] == [
+        "data",
+        "convolution",
+    ]
+
+
+def test_a_layer_that_takes_a_list_is_drawn_with_an_input_each() -> None:
+    layer = DenseBlock(2, 6, 4).layers[1]
+    drawing = diagrams.draw(layer, [torch.zeros(1, 6, 5, 5), torch.zeros(1, 4, 5, 5)])
+    assert {"$x_{0}$", "$x_{1}$", "concat"} <= set(texts(drawing.sketch))
+
+
+def test_the_drawing_of_a_block_says_its_operators_in_words() -> None:
+    drawing = diagrams.draw(identity_block(2), torch.zeros(1, 2, 4, 4))
+    assert "ResidualBlock" in drawing.description
+    assert "6. addition (5, x): 2×4×4" in drawing.description
+    i18n.set_language("fr")
+    french = diagrams.draw(identity_block(2), torch.zeros(1, 2, 4, 4))
+    assert "1. conv 3×3 (x) : 2×4×4, 36 paramètres" in french.description
+
+
+def test_drawing_a_module_leaves_it_as_it_was() -> None:
+    block = ResidualBlock(2, 4, 2, "B").train()
+    before = {name: value.clone() for name, value in block.state_dict().items()}
+    diagrams.draw(block, torch.rand(2, 2, 6, 6))
+    assert block.training
+    assert all(torch.equal(value, before[name]) for name, value in block.state_dict().items())
+    assert not any(module._forward_hooks for module in block.modules())
+
+
+def test_depth_draws_the_parts_of_a_net_as_boxes() -> None:
+    drawing = diagrams.draw(cifar_net(20, "B"), torch.zeros(1, 3, 32, 32), depth=1)
+    assert {"64×8×8"} <= {part for text in texts(drawing.sketch) for part in text.split(" · ")}
+
+
+class Wild(nn.Module):
+    """A module whose answer is none that can be drawn."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.answer(x)
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs", "kind", "sentence"),
+    [
+        (nn.ReLU, [torch.zeros(1, 1)], TypeError, "a module that has been built"),
+        (nn.ReLU(), [], TypeError, "give it an input too"),
+        (Wild(lambda x: (x, x + 1)), [torch.zeros(1, 1)], ValueError, "one tensor are drawn"),
+        (Wild(lambda x: x), [torch.zeros(1, 1)], ValueError, "nothing to draw"),
+        (Wild(lambda x: torch.ones(1)), [torch.zeros(1, 1)], ValueError, "nothing to draw"),
+        (cifar_net(20), [torch.zeros(1, 3, 8, 8)], ValueError, "draw one of its blocks"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_with_a_sentence(
+    module: Any, inputs: list[Any], kind: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(kind, match=sentence):
+        diagrams.draw(module, *inputs)
+
+
+@pytest.mark.parametrize("depth", [0, True, 1.5])
+def test_a_depth_that_is_none_is_refused(depth: Any) -> None:
+    with pytest.raises(ValueError, match="whole number from 1"):
+        diagrams.draw(nn.ReLU(), torch.zeros(1, 1), depth=depth)
+
+
+def test_an_unknown_picture_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(ValueError, match="no picture 'resnet'; there are conv1, "):
+        diagrams.picture("resnet")
+
+
+def test_a_notebook_shows_the_png_at_its_size_with_its_description(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    monkeypatch.setattr(
+        "course_utils.plots.figure.display",
+        lambda data, raw, metadata=None: shown.append((data, metadata or {})),
+    )
+    drawing = diagrams.picture("id_block")
+    drawing._ipython_display_()
+    (picture, about), (words, _none) = shown
+    assert picture["image/png"] == drawing.png()
+    assert about["image/png"]["alt"] == drawing.description
+    size = Image.open(io.BytesIO(drawing.png())).size
+    assert (2 * about["image/png"]["width"], 2 * about["image/png"]["height"]) == size
+    assert "orange arrow" in words["text/html"]

@@ -1,0 +1,42 @@
+"""Every notebook starts alike: language, seed, one line of versions, and the course's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from course_utils import i18n, lesson, location
+
+
+def test_a_lesson_starts_with_its_language_a_seed_and_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lesson.start(3, "fr", seed=5)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("Leçon 3 · Python ")
+    assert f"torch {torch.__version__}" in line and line.endswith("graine 5")
+    assert i18n.current_language() == "fr"
+    first = torch.rand(3)
+    torch.manual_seed(5)
+    assert torch.equal(first, torch.rand(3))
+
+
+def test_paths_are_those_of_the_course_wherever_the_notebook_is(tmp_path: Path) -> None:
+    started = lesson.start(3, "en")
+    assert started.path("build/records") == Path(__file__).parents[2] / "build" / "records"
+    assert started.path(tmp_path) == tmp_path
+
+
+def test_a_notebook_copied_out_of_the_course_works_where_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(location, "__file__", str(tmp_path / "site" / "location.py"))
+    assert lesson.start(3, "en").root == tmp_path
+
+
+def test_another_language_is_refused() -> None:
+    with pytest.raises(ValueError, match="No language 'de'"):
+        lesson.start(3, "de")

@@ -1,0 +1,119 @@
+"""The figures of lesson 1: what they show is what they were given, and their words say it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from course_utils import plots
+from course_utils.datasets.digit_sheets import Sheet
+from course_utils.detection import Finding
+
+
+def panels(figure: Figure) -> list[Axes]:
+    """The axes that hold a picture, colour bars left out."""
+    return [axes for axes in figure.axes if axes.images]
+
+
+def texts(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+# --- what layers cost -------------------------------------------------------------------------
+
+
+def test_each_layer_has_its_share_of_the_parameters_and_of_the_work() -> None:
+    figure = plots.layer_costs(["one", "two"], [10, 30], [900, 100], [False, True])
+    left, right = figure.axes
+    widths = [[bar.get_width() for bar in axes.patches] for axes in (left, right)]
+    assert widths == [[25, 75], [90, 10]]
+    assert "dense layers 75.0%; the largest is two, 75.0%" in figure.description
+    assert "dense layers 10.0%; the largest is one, 90.0%" in figure.description
+
+
+@pytest.mark.parametrize("names", [[], ["one"]])
+def test_layers_that_do_not_go_together_are_refused(names: list[str]) -> None:
+    with pytest.raises(ValueError, match="Each layer needs a name"):
+        plots.layer_costs(names, [1, 2], [1, 2], [False, True])
+
+
+# --- a 1×1 convolution in numbers -------------------------------------------------------------
+
+
+def test_the_mixture_shows_every_number_and_how_one_is_made() -> None:
+    maps = torch.arange(8.0).view(2, 2, 2)
+    figure = plots.pixel_mixture(maps, torch.tensor([2.0, -1.0]), 0.5, (1, 0))
+    boards = {axes.get_title(): texts(axes)[:4] for axes in panels(figure)}
+    assert boards["$F_1$"] == ["0", "1", "2", "3"]
+    assert boards["$F_2$"] == ["4", "5", "6", "7"]
+    # 2·a − b + 0.5 with a = 0, 1, 2, 3 and b = a + 4.
+    assert next(iter(boards.values())) == ["−3.5", "−2.5", "−1.5", "−0.5"]
+    assert "row 2 and column 1" in figure.description
+    assert "2 × 2 + (−1) × 6 + 0.5 = −1.5" in figure.description
+
+
+def test_a_mixture_of_other_maps_than_weights_is_refused() -> None:
+    with pytest.raises(ValueError, match="There are 2 weights for maps of shape"):
+        plots.pixel_mixture(torch.zeros(3, 2, 2), torch.zeros(2), 0.0, (0, 0))
+
+
+# --- errors by seed ---------------------------------------------------------------------------
+
+
+def test_every_seed_is_a_dot_and_the_median_is_said() -> None:
+    figure = plots.error_dots(
+        {"100": {"dense": [0.1, 0.3, 0.2], "gap": [0.05, 0.04, 0.06]}},
+        xlabel="images",
+        ylabel="error (%)",
+        description="Two heads.",
+    )
+    (axes,) = figure.axes
+    drawn = [line.get_ydata().tolist() for line in axes.lines if len(line.get_ydata())]
+    assert drawn == [pytest.approx([10, 30, 20]), pytest.approx([5, 4, 6])]
+    assert figure.description == "Two heads. 100, dense: 20.0%; 100, gap: 5.0%."
+
+
+@pytest.mark.parametrize("nothing", [{}, {"100": {}}])
+def test_no_errors_make_no_figure(nothing: dict[str, dict[str, list[float]]]) -> None:
+    with pytest.raises(ValueError, match="nothing to draw"):
+        plots.error_dots(nothing, xlabel="", ylabel="")
+
+
+# --- a sheet and what a net answers -----------------------------------------------------------
+
+
+def small_sheet() -> Sheet:
+    return Sheet(torch.rand(1, 12, 16), torch.tensor([[2, 4]]), torch.tensor([1]))
+
+
+def test_a_sheet_shows_the_likeliest_class_its_probability_and_the_findings() -> None:
+    logits = torch.zeros(3, 2, 2)
+    logits[1, 0, 0], logits[2, 1, 1] = 10.0, 10.0  # class 2 is "nothing"
+    found = [Finding(2, 4, 1, 0.9)]
+    figure = plots.sheet_answers(
+        small_sheet(), logits, found, side=8, stride=2, num_digits=2, description="A sheet."
+    )
+    left, middle, right = panels(figure)
+    classes = middle.images[0].get_array()
+    assert classes[0, 0] == 1 and bool(classes.mask[1, 1])
+    probabilities = right.images[0].get_array()
+    torch.testing.assert_close(torch.tensor(probabilities), logits.softmax(0).amax(0))
+    (box,) = [patch for patch in left.patches if isinstance(patch, Rectangle)]
+    assert (box.get_x(), box.get_y(), box.get_width()) == (3.5, 1.5, 8)
+    assert texts(left) == ["1"]
+    assert "above 90% at 50.0% of them" in figure.description
+    assert "1 at row 2, column 4" in figure.description
+
+
+def test_a_sheet_without_findings_announces_nothing() -> None:
+    figure = plots.sheet_answers(small_sheet(), torch.zeros(3, 2, 2), side=8, stride=2)
+    assert "Announced: nothing." in figure.description
+    assert panels(figure)[0].get_title() == "the sheet"
+
+
+def test_logits_of_a_batch_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected \(C, rows, columns\)"):
+        plots.sheet_answers(small_sheet(), torch.zeros(1, 3, 2, 2), side=8, stride=2)
