@@ -7,6 +7,7 @@ behind, and where the file system has no locks it falls back on files that outli
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -171,4 +172,5 @@ else:
         return True
 
     def _unlock(descriptor: int, offset: int) -> None:
-        fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, offset)
+        with contextlib.suppress(OSError):  # where there are no locks, nothing was locked
+            fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, offset)
