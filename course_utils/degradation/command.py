@@ -192,8 +192,8 @@ def _refuse_what_every_run_would(missing: Sequence[Spec]) -> None:
 
 def _limited(limit: str) -> str:
     return _(
-        "A job of Slurm lasts {limit} at most (--time says how many minutes): a run that it cuts "
-        "off is lost."
+        "A job of Slurm lasts {limit} at most, and a run that is still going then is lost: --time "
+        "says how many minutes it may last."
     ).format(limit=limit)
 
 
