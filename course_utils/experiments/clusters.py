@@ -25,7 +25,7 @@ TRIMMING = "MALLOC_TRIM_THRESHOLD_"
 
 
 class DaskExecutor(Executor):
-    """The executor of a Dask client, which tells when no worker is left to do the work.
+    """The executor of a Dask client, which tells when no worker is there to do the work.
 
     Dask's own would wait for ever without a word.
 
@@ -38,9 +38,9 @@ class DaskExecutor(Executor):
         self._client, self._patience = client, patience
         # Not pure: a run that failed is run again, and not answered with its old error.
         self._executor: Executor = client.get_executor(pure=False)
-        self._looked = -LOOK
-        self._deserted: float | None = None
+        self._last_look = -LOOK
         self._had_workers = False
+        self._deserted: float | None = None  # since when
 
     @property
     def workers(self) -> int:
@@ -55,14 +55,22 @@ class DaskExecutor(Executor):
         """What has become of the workers since the last look, in a sentence; mostly nothing.
 
         Raises:
-            SweepError: there was none for longer than ``patience``.
+            SweepError: there was none for longer than ``patience``, or the scheduler is gone.
         """
         now = time.monotonic()
-        if now - self._looked < LOOK:
+        if now - self._last_look < LOOK:
             return ""
-        self._looked, workers = now, self.workers
+        self._last_look = now
+        try:
+            workers = self.workers
+        except OSError as error:
+            raise SweepError(
+                _("The Dask scheduler no longer answers ({reason}). {saved}").format(
+                    reason=error, saved=_goes_on()
+                )
+            ) from error
         if workers:
-            self._had_workers, was_deserted, self._deserted = True, self._deserted, None
+            was_deserted, self._deserted, self._had_workers = self._deserted, None, True
             if was_deserted is None:
                 return ""
             return _("Workers of the cluster: {number}.").format(number=workers)
@@ -70,18 +78,20 @@ class DaskExecutor(Executor):
             self._deserted = now
             if not self._had_workers:
                 return _("The cluster has no worker yet: the runs wait for one.")
-            return _(
-                "No worker of the cluster is left: the runs wait for one. If none will come, stop "
-                "with Ctrl-C: what is done is saved, and the same command goes on from there."
+            return _("No worker of the cluster is left: the runs wait for one. {saved}").format(
+                saved=_goes_on()
             )
         if self._patience is not None and now - self._deserted >= self._patience:
             raise SweepError(
-                _(
-                    "The cluster had no worker for {time}, so the sweep has ended. What is done "
-                    "is saved, and the same command goes on from there."
-                ).format(time=duration(now - self._deserted))
+                _("The cluster had no worker for {time}. {saved}").format(
+                    time=duration(now - self._deserted), saved=_goes_on()
+                )
             )
         return ""
+
+
+def _goes_on() -> str:
+    return _("What is done is saved; started again, the same command goes on from there.")
 
 
 @contextlib.contextmanager

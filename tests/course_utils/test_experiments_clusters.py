@@ -84,13 +84,22 @@ def test_a_cluster_without_workers_ends_a_sweep_and_an_estimate_after_so_long(
             return clusters.Future()
 
     notes = Notes()
-    with pytest.raises(SweepError, match=r"had no worker for .*, so the sweep has ended\. What"):
+    with pytest.raises(SweepError, match=r"had no worker for .*\. What is done is saved"):
         sweep([tiny()], tmp_path, DaskExecutor(Waiting(0), patience=0.1), progress=notes)
     assert notes.news == ["The cluster has no worker yet: the runs wait for one."]
     assert names(tmp_path) == set()
-    with pytest.raises(SweepError, match="so the sweep has ended"):
+    with pytest.raises(SweepError, match="had no worker for"):
         estimate([tiny()], [], DaskExecutor(Waiting(0), patience=0.1))
     assert "The cluster has no worker yet" in capsys.readouterr().err
+
+
+def test_a_scheduler_that_is_gone_ends_the_sweep_in_a_sentence(always_looking: None) -> None:
+    class Gone(Client):
+        def nthreads(self) -> dict[str, int]:
+            raise OSError("ConnectionPool closing.")
+
+    with pytest.raises(SweepError, match=r"no longer answers \(Conn.*\)\. What is done is saved"):
+        DaskExecutor(Gone()).news()
 
 
 @pytest.fixture
@@ -135,7 +144,7 @@ def test_a_sweep_whose_last_worker_dies_says_so_and_ends_when_told(
                 worker.kill()
 
             threading.Thread(target=kill).start()
-            with pytest.raises(SweepError, match="so the sweep has ended"):
+            with pytest.raises(SweepError, match="had no worker for"):
                 sweep(GATED[:1], tmp_path / "store", executor, progress=notes)
     finally:
         worker.kill()
