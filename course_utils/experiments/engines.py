@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -116,7 +117,18 @@ class Engine:
 
     @contextlib.contextmanager
     def start(self, specs: Sequence[Spec]) -> Iterator[tuple[Executor, int]]:
-        """An executor for these runs, and how many it does at once."""
+        """An executor for these runs, and how many it does at once.
+
+        Raises:
+            OSError: Slurm is asked for where it is not, or a scheduler does not answer.
+        """
+        if "slurm" in (self.cluster, self.slurm) and shutil.which("sbatch") is None:
+            raise OSError(
+                _(
+                    "There is no Slurm on this machine, whose sbatch starts the jobs: start the "
+                    "sweep where there is, or try it with --slurm local."
+                )
+            )
         threads, device = max(spec.threads for spec in specs), specs[0].device
         options = dict(self.options)
         if self.cluster:

@@ -25,7 +25,7 @@ from running_sweeps import (
     wait_until,
 )
 
-from course_utils.experiments import Store, SweepError, clusters, sweep
+from course_utils.experiments import SweepError, clusters, sweep
 from course_utils.experiments.clusters import TRIMMING, DaskExecutor, dask_executor
 from course_utils.experiments.estimating import estimate
 
@@ -185,7 +185,7 @@ def test_a_dask_worker_killed_in_its_run_costs_that_run_alone_and_it_is_done_aga
             sweep([wrong], tmp_path / "store", executor, progress=False)
     assert [one.spec for one in found] == GATED
     assert names(gated) == {"8-0", "8-1", "14-0"}
-    text = Store(tmp_path / "store").read_failure(wrong)
-    assert text is not None and text.count("RuntimeError: the pixels ran away") == 2
+    text = (tmp_path / "store" / f"{wrong.hash}.failed").read_text(encoding="utf-8")
+    assert text.count("RuntimeError: the pixels ran away") == 2
     here = [sweep([spec], tmp_path / "here", Inline(), progress=False)[0] for spec in GATED]
     assert [one.science() for one in found] == [one.science() for one in here]

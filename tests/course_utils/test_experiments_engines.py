@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from making_records import tiny
+from running_sweeps import names
 
 from course_utils.experiments.engines import Engine, job_options
 
@@ -44,3 +47,14 @@ def test_the_time_that_slurm_gives_a_job_is_known_at_the_start() -> None:
     assert Engine(cluster="slurm").time_limit == "00:30:00"  # dask_jobqueue's own
     options = job_options("slurm", None, 90, {})
     assert Engine(cluster="slurm", options=options).time_limit == "01:30:00"
+
+
+@pytest.mark.parametrize("where", [{"slurm": "slurm"}, {"cluster": "slurm"}])
+def test_where_there_is_no_slurm_that_is_a_sentence(
+    where: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    engine = Engine(**where, folder=tmp_path / "jobs")  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="There is no Slurm on this machine"), engine.start([tiny()]):
+        pytest.fail("something was started")
+    assert names(tmp_path) == set()
