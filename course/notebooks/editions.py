@@ -361,7 +361,7 @@ def prose_differences(french: str, english: str, *, numbers: bool = True) -> lis
                 french=levels[0], english=levels[1]
             )
         )
-    folded = [len(_DETAILS.findall(markdown.without_code(text))) for text in (french, english)]
+    folded = [len(_DETAILS.findall(markdown.prose(text))) for text in (french, english)]
     if folded[0] != folded[1]:
         faults.append(
             _("folded parts differ: {french} in French, {english} in English.").format(
