@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
@@ -130,7 +131,7 @@ def headings(text: str) -> list[Heading]:
     blocks = _PARSER.parse(text)
     return [
         Heading(int(token.tag[1]), line.content)
-        for token, line in zip(blocks, blocks[1:], strict=False)
+        for token, line in pairwise(blocks)
         if token.type == "heading_open"
     ]
 

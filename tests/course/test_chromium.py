@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from course.authors import chromium
+
+from course import chromium
 
 
 def test_the_readers_choice_goes_first_then_playwrights_own_then_the_machines(

@@ -9,17 +9,16 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, cast
 
 import pytest
-from course.authors import files
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from course import files
 from course.notebooks.normaliser import (
     Machine,
     machine_paths,
     normalise,
     normalise_file,
     notebook_text,
-    parse_notebook,
     read_notebook,
     unexecuted_cells,
     write_notebook,
@@ -29,11 +28,6 @@ MACHINE = Machine(root=Path("/srv/course"), home=Path("/home/ada"), host="lab-7"
 PIXEL = "iVBORw0KGgoAAAANSUhEUg=="
 WIDGET = "application/vnd.jupyter.widget-view+json"
 BAR = "training:  40%|████      | 4/10 [00:01<00:02,  3.1it/s]"
-
-
-@pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("course_utils.i18n._chosen", "en")
 
 
 def executed(*outputs: NotebookNode, count: int | None = 1, **fields: Any) -> NotebookNode:
@@ -342,11 +336,17 @@ def test_only_what_the_author_must_mend_is_reported(tmp_path: Path) -> None:
     assert "was not executed" in remarks[0] and "/home/bob/x" in remarks[1]
 
 
-def test_cells_of_an_older_format_get_ids_by_position() -> None:
+def written(folder: Path, notebook: NotebookNode) -> Path:
+    path = folder / "a.ipynb"
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    return path
+
+
+def test_cells_of_an_older_format_get_ids_by_position(tmp_path: Path) -> None:
     old = executed()
     old["nbformat_minor"] = 4
     del old.cells[0]["id"]
-    assert parse_notebook(json.dumps(old), "old").cells[0].id == "cell-01"
+    assert read_notebook(written(tmp_path, old)).cells[0].id == "cell-01"
 
 
 @pytest.mark.parametrize(
@@ -371,11 +371,11 @@ def test_what_is_no_notebook_is_refused_in_a_sentence_and_left_alone(
     assert path.read_text(encoding="utf-8") == text
 
 
-def test_an_id_used_twice_is_refused() -> None:
+def test_an_id_used_twice_is_refused(tmp_path: Path) -> None:
     notebook = executed()
     notebook.cells.append(notebook.cells[0])
     with pytest.raises(ValueError, match="cell id used twice: a"):
-        parse_notebook(json.dumps(notebook), "a")
+        read_notebook(written(tmp_path, notebook))
 
 
 def test_a_missing_file_is_refused_in_a_sentence(tmp_path: Path) -> None:

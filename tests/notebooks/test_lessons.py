@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -159,12 +160,10 @@ def test_images_in_the_text_are_described_and_found_from_everywhere(texts: dict[
 def test_there_is_one_title_and_no_heading_skips_a_level(texts: dict[str, str]) -> None:
     levels = [each.level for text in texts.values() for each in markdown.headings(text)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(level <= last + 1 for last, level in zip(levels, levels[1:], strict=False)), levels
+    assert all(level <= last + 1 for last, level in pairwise(levels)), levels
 
 
-def test_tables_say_what_their_columns_are(
-    notebook: NotebookNode, texts: dict[str, str]
-) -> None:
+def test_tables_say_what_their_columns_are(notebook: NotebookNode, texts: dict[str, str]) -> None:
     for cell, text in texts.items():
         types = [token.type for token in markdown.tokens(text)]
         # The corner above the names of rows may be empty.
@@ -175,9 +174,8 @@ def test_tables_say_what_their_columns_are(
         ]
         assert not empty, cell
         assert not re.search(r"^\s*\|?[ :]*-+[ :]*\|", markdown.prose(text), re.MULTILINE), cell
-    html = [*texts.items()]
-    html += [(cell, output.get("data", {}).get("text/html", "")) for cell, output in shown(notebook)]
-    for cell, text in html:
+    html = [(cell, output.get("data", {}).get("text/html", "")) for cell, output in shown(notebook)]
+    for cell, text in [*texts.items(), *html]:
         assert all("<th" in table for table in re.findall(r"(?s)<table\b.*?</table>", text)), cell
 
 

@@ -1,5 +1,7 @@
 """The project's own checks: what they run, on which copies, and in which order."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course_utils import cli
+from course import cli, testing
 
 
 @pytest.fixture
@@ -87,20 +89,24 @@ def test_chromium_is_fetched_where_that_is_asked_for(
 
 
 def test_the_lessons_in_jupyterlab_can_run_alone(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(subprocess, "run", lambda _command, cwd: SimpleNamespace(returncode=0))
-    monkeypatch.setattr(testing, "find_chromium", lambda: None)
-    monkeypatch.setattr(course, "find_root", lambda: root)
+    monkeypatch.setattr(testing, "find_chromium", lambda: "/opt/chromium")
     assert cli.main(["test", "--browser"]) == 0
     assert capsys.readouterr().out.count("\n== ") == 1
 
 
-def test_a_part_that_is_skipped_fails_nothing(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_fast_check_is_lint_types_and_the_tests_that_are_not_slow(
+    root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(testing, "find_chromium", lambda: None)
-    monkeypatch.setattr(testing, "parts_of", lambda root: [testing.in_jupyterlab(root)])
-    monkeypatch.setattr(course, "find_root", lambda: root)
-    assert cli.main(["test"]) == 0
-    assert "skipped: there is no Chromium" in capsys.readouterr().out
+    ran: list[str] = []
+
+    def run(command: list[str], cwd: Path) -> SimpleNamespace:
+        ran.append(" ".join(command[2:]))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(cli, "REPOSITORY", root)
+    assert cli.main(["test", "--fast"]) == 0
+    assert ran == ["ruff check .", "ruff format --check .", "mypy", "pytest -m not slow"]
