@@ -8,9 +8,14 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from course import cli as tools
+from course.files import notebook_paths
+from course.notebooks import markdown
+from course.notebooks.normaliser import read_notebook
 from course_utils import cli
 
 ROOT = Path(__file__).parents[1]
@@ -70,25 +75,46 @@ def test_every_make_argument_shown_is_one_the_makefile_reads() -> None:
     assert set(re.findall(r"\b([A-Z]+)=", text_of("README.md"))) == known
 
 
-@pytest.mark.parametrize("document", [*DOCUMENTS, "Makefile", ".pre-commit-config.yaml"])
+@pytest.mark.parametrize("document", [*DOCUMENTS, "Makefile"])
 def test_every_command_line_shown_is_one_the_parser_takes(document: str) -> None:
-    shown = re.findall(r"-m course_utils ([a-z][^`\n;]*)", text_of(document))
-    for line in shown:
+    parsers = {"course": tools._parser(), "course_utils": cli._parser()}
+    shown = re.findall(r"-m (course|course_utils) ([a-z][^`\n;]*)", text_of(document))
+    for house, line in shown:
         words = re.sub(r"\$\(.*", "", line).split()
         # The Makefile's own variables stand for what the reader gives.
         cut = words[:-1] if words[-1] == "--language" else words
-        assert cli._parser().parse_args(cut).handler, line
+        assert parsers[house].parse_args(cut).handler, line
     assert shown
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_file_named_to_readers_is_there(document: str) -> None:
-    text = text_of(document)
-    named = re.findall(r"`([\w./-]+\.(?:md|toml|txt|yml|py|po))`", text)
-    linked = re.findall(r"\]\((?!http)([^)#]+)\)", text)
-    shorthand = {"fr.po", "cli.py"}  # said of a folder named just before
-    missing = {name for name in {*named, *linked} - shorthand if not (ROOT / name).exists()}
-    assert missing == set()
+    named = re.findall(r"`([\w./-]+\.(?:csv|md|toml|txt|yml|py|po))`", text_of(document))
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_every_link_within_the_repository_leads_to_a_file() -> None:
+    folders = ("data", "images", "benchmarks", "course_utils", ".github", "notebooks")
+    documents = [
+        *ROOT.glob("*.md"),
+        *(path for each in folders for path in (ROOT / each).rglob("*.md")),
+    ]
+    texts = [(path, path.read_text(encoding="utf-8")) for path in documents]
+    for path in notebook_paths([]):
+        cells = read_notebook(path).cells
+        texts += [(path, cell.source) for cell in cells if cell.cell_type == "markdown"]
+    links = [
+        (path, urlsplit(target))
+        for path, text in texts
+        for target in [*markdown.links(text), *(image.target for image in markdown.images(text))]
+    ]
+    inside = [(path, unquote(link.path)) for path, link in links if not link.scheme and link.path]
+    assert len(inside) > 50
+    assert [
+        (path.name, link)
+        for path, link in inside
+        if not (ROOT / link[1:] if link.startswith("/") else path.parent / link).exists()
+    ] == []
 
 
 @needs_make
@@ -112,7 +138,7 @@ def test_make_alone_lists_every_command_with_what_it_does() -> None:
 )
 def test_make_run_hands_its_arguments_on(bare: Path, arguments: list[str], command: str) -> None:
     last = make("-n", "run", *arguments, folder=bare).stdout.splitlines()[-1]
-    assert last.split() == [".venv/bin/python", "-m", "course_utils", *command.split()]
+    assert last.split() == [".venv/bin/python", "-m", "course", *command.split()]
 
 
 @needs_make
@@ -200,7 +226,15 @@ def test_nothing_is_installed_twice_until_the_pins_change(bare: Path) -> None:
 
 @needs_make
 def test_cleaning_keeps_the_records_of_experiments(bare: Path) -> None:
-    for folder in ("build/records", "build/fr", "build/test-en", "course_utils", "tests", ".venv"):
+    for folder in (
+        "build/records",
+        "build/fr",
+        "build/test-en",
+        "course",
+        "course_utils",
+        "tests",
+        ".venv",
+    ):
         (bare / folder).mkdir(parents=True)
     record = bare / "build" / "records" / "a.json"
     record.touch()
