@@ -12,7 +12,6 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from course import address
-from course.cli import main
 from course.files import REPOSITORY, Pair, pair_of
 from course.notebooks.editions import check_editions, source_hash, stamp
 from course.notebooks.normaliser import normalise, read_notebook, write_notebook
@@ -150,11 +149,6 @@ def test_badges_are_replaced_and_taken_out_again() -> None:
     assert address.with_badges(address.with_badges(stamped, "bob/fork"), "") == README
 
 
-def test_a_readme_without_a_place_for_badges_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ValueError, match=r"README\.md must have one place for the badges"):
-        address.with_badges("# Course\n", "ada/course")
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """The files of the course that show its address, not stamped."""
@@ -185,13 +179,6 @@ def test_a_refused_stamp_writes_nothing(root: Path) -> None:
     with pytest.raises(ValueError, match="one place for the badges"):
         address.stamp_address("ada/course", root)
     assert (root / "pyproject.toml").read_bytes() == before["pyproject.toml"]
-
-
-def test_the_command_refuses_a_malformed_name(capsys: pytest.CaptureFixture[str]) -> None:
-    before = (REPOSITORY / "pyproject.toml").read_bytes()
-    assert main(["badges", "--repo", "https://github.com/ada/course"]) == 2
-    assert "give owner/name" in capsys.readouterr().err
-    assert (REPOSITORY / "pyproject.toml").read_bytes() == before
 
 
 def test_what_shows_the_address_shows_that_of_the_project() -> None:

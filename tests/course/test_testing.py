@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +15,23 @@ from nbformat.v4 import new_code_cell, new_notebook
 from course import cli, testing
 
 
+@dataclass
+class Runs:
+    """Stands for ``subprocess.run``: notes what is run at the root, and fails what it is told to."""
+
+    root: Path
+    fails: str = "nothing"
+    ran: list[str] = field(default_factory=list)
+
+    def __call__(self, command: list[str], cwd: Path) -> SimpleNamespace:
+        assert cwd == self.root and command[:2] == [sys.executable, "-m"]
+        self.ran.append(" ".join(command[2:]))
+        return SimpleNamespace(returncode=command[2] == self.fails)
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """A course of one lesson, on a machine with Chromium."""
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "quick.toml").write_text("[03_a]\nepochs = 2\n", encoding="utf-8")
     for language in ("fr", "en"):
@@ -23,90 +39,53 @@ def root(tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
         cells = [new_code_cell("epochs = 20", metadata={"tags": ["parameters"]})]
         nbformat.write(new_notebook(cells=cells), folder / "03_a.ipynb")
-    return tmp_path
-
-
-def test_every_part_runs_this_python_at_the_root_and_passes_by_its_status(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran: list[list[str]] = []
-
-    def run(command: list[str], cwd: Path) -> SimpleNamespace:
-        assert cwd == root
-        assert command[:2] == [sys.executable, "-m"]
-        ran.append(command[2:])
-        return SimpleNamespace(returncode=len(ran) == 3)
-
-    monkeypatch.setattr(subprocess, "run", run)
+    answer = Runs(tmp_path)
+    monkeypatch.setattr(subprocess, "run", answer)
     monkeypatch.setattr(testing, "find_chromium", lambda: "/opt/chromium")
-    results = testing.run_parts(testing.parts_of(root))
+    monkeypatch.setattr(cli, "REPOSITORY", tmp_path)
+    return answer
+
+
+def test_every_part_runs_and_passes_by_its_status(runs: Runs) -> None:
+    runs.fails = "mypy"
+    results = testing.run_parts(testing.parts_of(runs.root))
     assert [result.passed for result in results] == [True, True, False, True, True, True, True]
-    assert [command[0] for command in ran] == ["ruff", "ruff", "mypy", *["pytest"] * 4]
-    assert ran[4][-1] == "notebooks/fr/03_a.ipynb"
-    assert ran[5][-1] == "build/test-en/03_a.ipynb"
-    copy = nbformat.read(root / ran[5][-1], as_version=4)
+    assert runs.ran[:4] == ["ruff check .", "ruff format --check .", "mypy", "pytest"]
+    french, english, browser = (words.split()[-1] for words in runs.ran[4:])
+    assert french == "notebooks/fr/03_a.ipynb"
+    assert english == "build/test-en/03_a.ipynb"
+    copy = nbformat.read(runs.root / english, as_version=4)
     assert copy.cells[1].source.splitlines()[-1] == "epochs = 2"
-    assert (Path(__file__).parents[2] / ran[6][-1]).is_file()
+    assert (Path(__file__).parents[2] / browser).is_file()
 
 
-def test_a_course_without_an_edition_fails_that_part_alone(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(subprocess, "run", lambda _command, cwd: SimpleNamespace(returncode=0))
-    monkeypatch.setattr(testing, "find_chromium", lambda: "/opt/chromium")
-    (root / "notebooks" / "en" / "03_a.ipynb").unlink()
-    results = testing.run_parts(testing.parts_of(root))
-    assert [result.passed for result in results] == [True] * 5 + [False, True]
-    assert "There is no lesson in" in capsys.readouterr().out
+def test_the_fast_check_is_lint_types_and_the_tests_that_are_not_slow(runs: Runs) -> None:
+    assert cli.main(["test", "--fast"]) == 0
+    assert runs.ran == ["ruff check .", "ruff format --check .", "mypy", "pytest -m not slow"]
 
 
-def test_without_chromium_the_lessons_in_jupyterlab_are_skipped_and_the_table_says_so(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_lessons_in_jupyterlab_can_run_alone(runs: Runs) -> None:
+    assert cli.main(["test", "--browser"]) == 0
+    assert len(runs.ran) == 1
+
+
+def test_without_chromium_the_lessons_in_jupyterlab_are_skipped(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(testing, "find_chromium", lambda: None)
-    results = testing.run_parts([testing.in_jupyterlab(root)])
-    assert [result.passed for result in results] == [None]
-    assert "skipped: there is no Chromium" in testing.table(results)
+    (result,) = testing.run_parts([testing.in_jupyterlab(runs.root)])
+    assert result.passed is None and "there is no Chromium" in result.why
+    assert runs.ran == []
 
 
 @pytest.mark.parametrize("online", [True, False])
 def test_chromium_is_fetched_where_that_is_asked_for(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], online: bool
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], online: bool
 ) -> None:
-    ran: list[list[str]] = []
-
-    def run(command: list[str], cwd: Path) -> SimpleNamespace:
-        ran.append(command[2:])
-        return SimpleNamespace(returncode=0 if online else 1)
-
-    monkeypatch.setattr(subprocess, "run", run)
+    runs.fails = "nothing" if online else "playwright"
     monkeypatch.setattr(testing, "find_chromium", lambda: None)
-    (result,) = testing.run_parts([testing.in_jupyterlab(root, fetch=True)])
+    (result,) = testing.run_parts([testing.in_jupyterlab(runs.root, fetch=True)])
     assert result.passed == online
-    assert ran[0] == ["playwright", "install", "chromium"]
-    assert [command[0] for command in ran[1:]] == (["pytest"] if online else [])
+    assert runs.ran[0] == "playwright install chromium"
+    assert len(runs.ran) == (2 if online else 1)
     assert ("could not be fetched" in capsys.readouterr().out) == (not online)
-
-
-def test_the_lessons_in_jupyterlab_can_run_alone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(subprocess, "run", lambda _command, cwd: SimpleNamespace(returncode=0))
-    monkeypatch.setattr(testing, "find_chromium", lambda: "/opt/chromium")
-    assert cli.main(["test", "--browser"]) == 0
-    assert capsys.readouterr().out.count("\n== ") == 1
-
-
-def test_the_fast_check_is_lint_types_and_the_tests_that_are_not_slow(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ran: list[str] = []
-
-    def run(command: list[str], cwd: Path) -> SimpleNamespace:
-        ran.append(" ".join(command[2:]))
-        return SimpleNamespace(returncode=0)
-
-    monkeypatch.setattr(subprocess, "run", run)
-    monkeypatch.setattr(cli, "REPOSITORY", root)
-    assert cli.main(["test", "--fast"]) == 0
-    assert ran == ["ruff check .", "ruff format --check .", "mypy", "pytest -m not slow"]
