@@ -17,7 +17,7 @@ from course import cli, testing
 
 @dataclass
 class Runs:
-    """Stands for ``subprocess.run``: notes what is run at the root, and fails what it is told to."""
+    """Stands for ``subprocess.run``: notes what is run, and fails one of them."""
 
     root: Path
     fails: str = "nothing"
