@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from course.files import REPOSITORY
 from course.site import sphinx_command
 from course.site.sources import write_sources
 from course_utils.i18n import LANGUAGES, _
@@ -59,7 +60,8 @@ def dead_links(sources: Path, answers: Path) -> list[str]:
     """
     command = sphinx_command("linkcheck", "en", sources, answers)
     # What is no page of the site itself, such as a notebook, is a warning: tests/ looks at those.
-    status = subprocess.run([*command, "-Q", "--define", "root_doc=en/index"]).returncode
+    command += ["-Q", "--define", "root_doc=en/index"]
+    status = subprocess.run(command, cwd=REPOSITORY).returncode
     if status > 1:  # 1 is a broken link
         raise ValueError(_("Sphinx could not read the documents: it says why above."))
     found = map(json.loads, (answers / "output.json").read_text(encoding="utf-8").splitlines())
