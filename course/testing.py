@@ -45,7 +45,7 @@ class Skipped(Exception):
     """Ends a part that this machine cannot do; its sentence says what is missing."""
 
 
-def parts_of(root: Path) -> list[Part]:
+def parts_of(root: Path, *, fast: bool = False) -> list[Part]:
     """Every check of the course, the quickest first.
 
     The French edition runs as it is stored, at its default settings; the English one at the
@@ -53,6 +53,7 @@ def parts_of(root: Path) -> list[Part]:
 
     Args:
         root: the folder of the course.
+        fast: only lint, types and the tests that are not marked ``slow``.
     """
 
     def python(*arguments: str) -> bool:
@@ -68,10 +69,18 @@ def parts_of(root: Path) -> list[Part]:
     def english() -> bool:
         return lessons(inject_profile(root, "en", "quick", root / "build" / "test-en"))
 
-    return [
+    quickest = [
         Part(_("Lint"), lambda: python("ruff", "check", ".")),
         Part(_("Layout of the code"), lambda: python("ruff", "format", "--check", ".")),
         Part(_("Types"), lambda: python("mypy")),
+    ]
+    if fast:
+        return [
+            *quickest,
+            Part(_("Fast tests and doctests"), lambda: python("pytest", "-m", "not slow")),
+        ]
+    return [
+        *quickest,
         Part(_("Unit tests and doctests"), lambda: python("pytest")),
         Part(
             _("Lessons in French, default settings"),
@@ -101,7 +110,7 @@ def in_jupyterlab(root: Path, *, fetch: bool = False) -> Part:
                         "the variable CHROMIUM."
                     )
                 )
-        return _python(root, "pytest", "tests/lessons_in_lab.py")
+        return _python(root, "pytest", "tests/course/lessons_in_lab.py")
 
     return Part(_("Lessons in JupyterLab, quick profile"), passes)
 

@@ -6,8 +6,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from course.lessons import find_lessons
 from course.profiles import check_parameters, load_profile, parameters_of, profile_path
-from course.running import find_lessons
 from course_utils.i18n import LANGUAGES
 
 ROOT = Path(__file__).parents[2]
@@ -109,12 +109,9 @@ def test_a_value_of_another_type_is_refused_by_naming_both_types(
     assert next(iter(given)) in wanted
 
 
-def test_a_misspelled_parameter_is_refused_with_the_closest_name() -> None:
+def test_a_parameter_that_is_not_there_is_refused_with_the_closest_name_or_all() -> None:
     with pytest.raises(ValueError, match=r"no parameter 'depth' \(did you mean 'depths'\?\)"):
         check(depth=[8])
-
-
-def test_a_name_nothing_resembles_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(ValueError, match=r"no parameter 'zzz'\. It has: dataset, size, depths"):
         check(zzz=1)
 
@@ -125,20 +122,19 @@ def test_a_name_that_would_be_other_code_is_refused(name: str) -> None:
         check_parameters({name: 1}, {name: 2}, "quick", "03_degradation")
 
 
-def test_a_misspelled_lesson_is_refused_with_the_closest_one(tmp_path: Path) -> None:
-    profile = write_profile(tmp_path, "[03_degradatoin]\nepochs = 2")
-    with pytest.raises(ValueError, match=r"did you mean '03_degradation'\?"):
-        load_profile(profile, {"03_degradation": tmp_path / "none.ipynb"})
-
-
-def test_a_value_outside_any_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'epochs' outside a table"):
-        load_profile(write_profile(tmp_path, "epochs = 2"), {})
-
-
-def test_a_file_that_is_not_toml_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'quick'.*is not valid TOML"):
-        load_profile(write_profile(tmp_path, "[03_degradation\n"), {})
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[03_degradatoin]\nepochs = 2", r"did you mean '03_degradation'\?"),
+        ("epochs = 2", "'epochs' outside a table"),
+        ("[03_degradation\n", r"'quick'.*is not valid TOML"),
+    ],
+)
+def test_a_profile_that_cannot_be_used_is_refused_in_a_sentence(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        load_profile(write_profile(tmp_path, text), {"03_degradation": tmp_path / "none.ipynb"})
 
 
 def test_a_profile_gives_each_lesson_its_checked_values(tmp_path: Path) -> None:
