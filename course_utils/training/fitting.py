@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from course_utils.arguments import flag, one_of, whole_number
-from course_utils.datasets import Dataset
+from course_utils.datasets import Dataset, Split
 from course_utils.i18n import _
 from course_utils.inference import evaluating, kept_random_state
 from course_utils.training import measuring
@@ -109,26 +110,26 @@ class _Epoch(NamedTuple):
     learning_rate: float
 
 
-class _Batches:
-    """The training split on the device of its net, in a new random order each epoch."""
+Batch = tuple[Tensor, Tensor]
+"""Images ``(B, C, H, W)``, normalised and augmented, and labels ``(B,)``."""
 
-    def __init__(
-        self, dataset: Dataset, size: int, augmentation: Augmentation, seed: int, device: str
-    ) -> None:
-        self.split, self.size = dataset.train, size
-        self.augmentation, self.device = augmentation, device
-        self.classes = 1 + max(int(split.labels.max()) for split in (dataset.train, dataset.test))
-        self.images, self.labels = self.split.images.to(device), self.split.labels.to(device)
-        self.order = torch.Generator().manual_seed(stream_seed(seed, "order"))
-        self.changes = torch.Generator().manual_seed(stream_seed(seed, "augmentation"))
 
-    def epoch(self, most: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Whole batches of the split, ``most`` of them at most: images, changed, and labels."""
-        order = torch.randperm(len(self.split), generator=self.order).to(self.device)
-        whole = min(len(self.split) // self.size, most)
-        for chosen in order[: whole * self.size].view(whole, self.size):
-            images = self.split.normalised(self.images[chosen])
-            yield augmented(images, self.augmentation, self.changes), self.labels[chosen]
+def _epochs(
+    train: Split, size: int, augmentation: Augmentation, seed: int, device: str
+) -> Iterator[Iterator[Batch]]:
+    """The split in a new random order each time, cut into whole batches."""
+    images, labels = train.images.to(device), train.labels.to(device)
+    order, changes = (
+        torch.Generator().manual_seed(stream_seed(seed, purpose))
+        for purpose in ("order", "augmentation")
+    )
+    whole = len(train) // size * size
+    while True:
+        shuffled = torch.randperm(len(train), generator=order)[:whole].to(device)
+        yield (
+            (augmented(train.normalised(images[chosen]), augmentation, changes), labels[chosen])
+            for chosen in shuffled.view(-1, size)
+        )
 
 
 @dataclass
@@ -137,28 +138,28 @@ class _Training:
 
     model: nn.Module
     forward: Callable[[Tensor], Tensor]
-    batches: _Batches
     optimiser: torch.optim.Optimizer
     learning_rate: LearningRate
-    layout: torch.memory_format
+    classes: int
+    device: str
     precision: str
+    layout: torch.memory_format
     on_step: Callable[[int, nn.Module], None] | None
     step: int = 0
     seconds: float = 0.0
 
-    def epoch(self, most: int) -> _Epoch:
-        """Learn from the training split once, in ``most`` steps at most."""
-        started, first, device = time.perf_counter(), self.step, self.batches.device
-        summed = torch.zeros(2, device=device)  # loss, wrong answers
-        kind = weight_type(self.model)
+    def epoch(self, batches: Iterable[Batch]) -> _Epoch:
+        """Learn from each of the batches."""
+        started, first, kind = time.perf_counter(), self.step, weight_type(self.model)
+        summed = torch.zeros(2, device=self.device)  # loss, wrong answers
         self.model.train()
-        for images, labels in self.batches.epoch(most):
+        for images, labels in batches:
             rate = self.learning_rate.at(self.step)
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
-            with autocast(device, self.precision):
+            with autocast(self.device, self.precision):
                 answer = self.forward(images.to(kind).contiguous(memory_format=self.layout))
-                logits = measuring.checked_logits(answer, len(labels), self.batches.classes)
+                logits = measuring.checked_logits(answer, len(labels), self.classes)
                 loss = F.cross_entropy(logits, labels)
             self.optimiser.zero_grad()
             torch.autograd.backward(loss)
@@ -235,18 +236,20 @@ def _borrowed(model: nn.Module, layout: torch.memory_format) -> Iterator[None]:
                 tensor.data = before.copy_(tensor.data)
 
 
-def _layout_of(model: nn.Module, batches: _Batches, precision: str) -> torch.memory_format:
+def _layout_of(
+    model: nn.Module, train: Split, batch_size: int, device: str, precision: str
+) -> torch.memory_format:
     """Pixels first where that is faster and the net's own code works so: ``.view`` may not."""
-    layout = memory_format(batches.device, precision)
+    layout = memory_format(device, precision)
     if layout == torch.contiguous_format:
         return layout
-    images = batches.split.normalised(batches.images[: batches.size]).to(weight_type(model))
+    images, _labels = next(measuring.batches(model, train, batch_size, device))
     try:
         with (
-            kept_random_state(torch.device(batches.device)),
+            kept_random_state(torch.device(device)),
             evaluating(model),
             _borrowed(model, layout),
-            autocast(batches.device, precision),
+            autocast(device, precision),
         ):
             model(images.contiguous(memory_format=layout))
     except RuntimeError:  # if it is something else, the first step says so
@@ -346,11 +349,10 @@ def fit(
 
     model.to(device)
     forward = _compiled(model, device) if flag("compiled", compiled) else model
-    batches = _Batches(dataset, batch_size, augmentation, seed, device)
-    layout = _layout_of(model, batches, precision)
+    layout = _layout_of(model, train, batch_size, device, precision)
+    classes = 1 + max(int(split.labels.max()) for split in (train, test))
     done: list[_Epoch] = []
     measured: dict[int, list[float]] = {}  # training and test error, by epoch
-    diverged = False
     started = time.perf_counter()
     with (
         tqdm(total=last, disable=not progress, unit="step", leave=False) as bar,
@@ -366,9 +368,11 @@ def fit(
             weight_decay=weight_decay,
             fused=device != "mps",
         )
-        training = _Training(model, forward, batches, optimiser, rates, layout, precision, on_step)
-        while training.step < last and not diverged:
-            done.append(training.epoch(last - training.step))
+        training = _Training(
+            model, forward, optimiser, rates, classes, device, precision, layout, on_step
+        )
+        for batches in _epochs(train, batch_size, augmentation, seed, device):
+            done.append(training.epoch(islice(batches, last - training.step)))
             diverged = not math.isfinite(done[-1].loss)
             ended = diverged or training.step == last
             if ended and reestimate_bn:
@@ -383,6 +387,8 @@ def fit(
                 ]
             bar.update(training.step - bar.n)
             bar.set_postfix(loss=f"{done[-1].loss:.3f}")
+            if ended:
+                break
     return History(
         loss=tuple(epoch.loss for epoch in done),
         learning_rate=tuple(epoch.learning_rate for epoch in done),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +21,14 @@ from course_utils.training.hardware import (
     weight_type,
 )
 
-__all__ = ["Metrics", "checked_logits", "evaluate", "reestimate_batch_norm", "wrong_answers"]
+__all__ = [
+    "Metrics",
+    "batches",
+    "checked_logits",
+    "evaluate",
+    "reestimate_batch_norm",
+    "wrong_answers",
+]
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,16 @@ class Metrics:
     def accuracy(self) -> float:
         """``1 - error``."""
         return 1 - self.error
+
+
+def batches(
+    model: nn.Module, split: Split, batch_size: int, device: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The split, ``batch_size`` images at a time, as ``model`` takes it: images and labels."""
+    kind = weight_type(model)
+    for start in range(0, len(split), batch_size):
+        images, labels = (x[start : start + batch_size] for x in (split.images, split.labels))
+        yield split.normalised(images.to(device)).to(kind), labels.to(device)
 
 
 def checked_logits(logits: object, images: int, classes: int) -> Tensor:
@@ -101,14 +119,11 @@ def evaluate(
     batch_size = whole_number("batch_size", batch_size, at_least=1)
     device, precision = resolved(device, precision)
     model.to(device)
-    kind, classes = weight_type(model), int(split.labels.max()) + 1
+    classes = int(split.labels.max()) + 1
     wrong, loss = 0, 0.0
     with evaluating(model), deterministic_kernels(), autocast(device, precision):
-        for start in range(0, len(split), batch_size):
-            images = split.images[start : start + batch_size].to(device)
-            labels = split.labels[start : start + batch_size].to(device)
-            answer = model(split.normalised(images).to(kind))  # (B, num_classes)
-            logits = checked_logits(answer, len(labels), classes)
+        for images, labels in batches(model, split, batch_size, device):
+            logits = checked_logits(model(images), len(labels), classes)
             wrong += int(wrong_answers(logits, labels).sum())
             loss += float(F.cross_entropy(logits, labels, reduction="sum"))
     return Metrics(error=wrong / len(split), loss=loss / len(split), images=len(split))
@@ -149,21 +164,20 @@ def reestimate_batch_norm(
     batch_size = min(whole_number("batch_size", batch_size, at_least=2), len(split))
     device, precision = resolved(device, precision)
     model.to(device)
-    kind = weight_type(model)
     layers = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [layer.momentum for layer in layers]
     statistics = [buffer for layer in layers for buffer in layer.buffers()]
     before = [buffer.clone() for buffer in statistics]
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))
+    shuffled = split.subset(order[: len(split) // batch_size * batch_size])
     try:
         with evaluating(model), deterministic_kernels(), autocast(device, precision):
             for layer in layers:
                 layer.training = True
                 layer.reset_running_stats()
                 layer.momentum = None  # a mean over all batches
-            for start in range(0, len(split) - batch_size + 1, batch_size):
-                images = split.images[order[start : start + batch_size]].to(device)
-                model(split.normalised(images).to(kind))
+            for images, _labels in batches(model, shuffled, batch_size, device):
+                model(images)
     except BaseException:
         for buffer, old in zip(statistics, before, strict=True):
             buffer.copy_(old)
