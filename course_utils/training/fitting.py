@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, NamedTuple, get_args
 
@@ -134,19 +134,25 @@ def _epochs(
 
 @dataclass
 class _Training:
-    """A net and all that its steps need."""
+    """A net and all that its steps need, and what they gave so far."""
 
     model: nn.Module
     forward: Callable[[Tensor], Tensor]
     optimiser: torch.optim.Optimizer
     learning_rate: LearningRate
-    classes: int
+    dataset: Dataset
     device: str
-    precision: str
+    precision: Literal["fp32", "bf16"]
     layout: torch.memory_format
     on_step: Callable[[int, nn.Module], None] | None
     step: int = 0
     seconds: float = 0.0
+    epochs: list[_Epoch] = field(default_factory=list)
+    measured: dict[int, list[float]] = field(default_factory=dict)  # train and test error, by epoch
+
+    def __post_init__(self) -> None:
+        self.splits = (self.dataset.train, self.dataset.test)
+        self.classes = 1 + max(int(split.labels.max()) for split in self.splits)
 
     def epoch(self, batches: Iterable[Batch]) -> _Epoch:
         """Learn from each of the batches."""
@@ -172,7 +178,35 @@ class _Training:
             summed += torch.stack((loss.detach(), wrong))
         mean_loss, error = (summed / (self.step - first)).tolist()  # the epoch's only wait
         self.seconds += time.perf_counter() - started
-        return _Epoch(mean_loss, error, rate)
+        self.epochs.append(_Epoch(mean_loss, error, rate))
+        return self.epochs[-1]
+
+    def measure(self) -> None:
+        """Note the errors of both splits in eval mode, as the net is after the last epoch."""
+        self.measured[len(self.epochs)] = [
+            measuring.evaluate(
+                self.model, split, device=self.device, precision=self.precision
+            ).error
+            for split in self.splits
+        ]
+
+    def history(self, batch_size: int, seconds: float) -> History:
+        return History(
+            loss=tuple(epoch.loss for epoch in self.epochs),
+            learning_rate=tuple(epoch.learning_rate for epoch in self.epochs),
+            running_errors=tuple(epoch.error for epoch in self.epochs),
+            evaluated_at=tuple(self.measured),
+            train_errors=tuple(errors[0] for errors in self.measured.values()),
+            test_errors=tuple(errors[1] for errors in self.measured.values()),
+            steps=self.step,
+            images_per_second=self.step * batch_size / self.seconds,
+            seconds=seconds,
+            diverged=not math.isfinite(self.epochs[-1].loss),
+            device=self.device,
+            precision=self.precision,
+            memory_format=str(self.layout).removeprefix("torch."),
+            warm_start_steps=rate.warm_steps if (rate := self.learning_rate).warm_start else None,
+        )
 
 
 def _compiled(model: nn.Module, device: str) -> Callable[[Tensor], Tensor]:
@@ -337,7 +371,7 @@ def fit(
     one_of("augmentation", augmentation, get_args(Augmentation))
     evaluate_every = whole_number("evaluate_every", evaluate_every, at_least=1)
     flag("reestimate_bn", reestimate_bn)
-    train, test = dataset.train, dataset.test
+    train = dataset.train
     batch_size = min(whole_number("batch_size", batch_size, at_least=1), len(train))
     if batch_size < 2:
         raise ValueError(_("A batch needs two images or more: batch normalisation compares them."))
@@ -350,9 +384,6 @@ def fit(
     model.to(device)
     forward = _compiled(model, device) if flag("compiled", compiled) else model
     layout = _layout_of(model, train, batch_size, device, precision)
-    classes = 1 + max(int(split.labels.max()) for split in (train, test))
-    done: list[_Epoch] = []
-    measured: dict[int, list[float]] = {}  # training and test error, by epoch
     started = time.perf_counter()
     with (
         tqdm(total=last, disable=not progress, unit="step", leave=False) as bar,
@@ -369,39 +400,20 @@ def fit(
             fused=device != "mps",
         )
         training = _Training(
-            model, forward, optimiser, rates, classes, device, precision, layout, on_step
+            model, forward, optimiser, rates, dataset, device, precision, layout, on_step
         )
         for batches in _epochs(train, batch_size, augmentation, seed, device):
-            done.append(training.epoch(islice(batches, last - training.step)))
-            diverged = not math.isfinite(done[-1].loss)
-            ended = diverged or training.step == last
+            epoch = training.epoch(islice(batches, last - training.step))
+            ended = training.step == last or not math.isfinite(epoch.loss)
             if ended and reestimate_bn:
                 measuring.reestimate_batch_norm(
                     model, train, batch_size=batch_size, device=device, precision=precision
                 )
-            due = ended or (evaluate == "epoch" and len(done) % evaluate_every == 0)
+            due = ended or (evaluate == "epoch" and len(training.epochs) % evaluate_every == 0)
             if due and evaluate != "never":
-                measured[len(done)] = [
-                    measuring.evaluate(model, split, device=device, precision=precision).error
-                    for split in (train, test)
-                ]
+                training.measure()
             bar.update(training.step - bar.n)
-            bar.set_postfix(loss=f"{done[-1].loss:.3f}")
+            bar.set_postfix(loss=f"{epoch.loss:.3f}")
             if ended:
                 break
-    return History(
-        loss=tuple(epoch.loss for epoch in done),
-        learning_rate=tuple(epoch.learning_rate for epoch in done),
-        running_errors=tuple(epoch.error for epoch in done),
-        evaluated_at=tuple(measured),
-        train_errors=tuple(errors[0] for errors in measured.values()),
-        test_errors=tuple(errors[1] for errors in measured.values()),
-        steps=training.step,
-        images_per_second=training.step * batch_size / training.seconds,
-        seconds=time.perf_counter() - started,
-        diverged=diverged,
-        device=device,
-        precision=precision,
-        memory_format=str(layout).removeprefix("torch."),
-        warm_start_steps=rates.warm_steps if warm_start else None,
-    )
+    return training.history(batch_size, time.perf_counter() - started)

@@ -60,7 +60,8 @@ class LearningRate:
     def __init__(self, steps: int, peak: float, schedule: Schedule, warm_start: bool) -> None:
         learning_rate_at(0, steps, peak, schedule)  # an unknown schedule is refused here
         self.steps, self.peak, self.schedule = steps, peak, schedule
-        self.warming, self.warm_steps = warm_start, 0
+        self.warm_start = self.warming = warm_start
+        self.warm_steps = 0
         self._wrong: Tensor | float = 0.0
 
     def at(self, step: int) -> float:
