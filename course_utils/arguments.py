@@ -8,9 +8,31 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from course_utils.i18n import _
 
-__all__ = ["checked_shape", "checked_size", "flag", "known_options", "one_of", "whole_number"]
+__all__ = [
+    "checked_shape",
+    "checked_size",
+    "described",
+    "flag",
+    "known_options",
+    "one_of",
+    "whole_number",
+]
+
+
+def described(value: object) -> str:
+    """Type and shape of a tensor, for a sentence; of anything else, its type.
+
+    >>> import torch
+    >>> described(torch.zeros(2, 3)), described([1])
+    ('float32 (2, 3)', 'list')
+    """
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
 
 
 def known_options(name: str, loader: Callable[..., Any], options: Mapping[str, Any]) -> None:

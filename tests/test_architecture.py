@@ -100,6 +100,12 @@ def test_the_package_does_without_the_tools_of_the_repository() -> None:
     assert strangers == []
 
 
+def docstring_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    if ast.get_docstring(node) is None:
+        return 0
+    return (node.body[0].end_lineno or 0) - node.body[0].lineno + 1
+
+
 @pytest.mark.parametrize("house", HOUSES)
 def test_a_function_fits_on_a_screen_and_a_half(house: str) -> None:
     long = [
@@ -107,6 +113,6 @@ def test_a_function_fits_on_a_screen_and_a_half(house: str) -> None:
         for path in files(house)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (length := (node.end_lineno or 0) - node.lineno + 1) > LONGEST
+        and (length := (node.end_lineno or 0) - node.lineno + 1 - docstring_lines(node)) > LONGEST
     ]
     assert long == []

@@ -3,11 +3,19 @@
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course.lessons import find_lessons
-from course.profiles import check_parameters, load_profile, parameters_of, profile_path
+from course.profiles import (
+    check_parameters,
+    literal,
+    load_profile,
+    parameters_of,
+    profile_path,
+)
+from course.running import run_lessons
 from course_utils.i18n import LANGUAGES
 
 ROOT = Path(__file__).parents[2]
@@ -158,3 +166,69 @@ def test_an_unknown_profile_is_refused_with_those_there_are(tmp_path: Path) -> N
 def test_every_profile_of_the_course_fits_every_lesson(profile: Path, language: str) -> None:
     notebooks = {lesson.stem: lesson.path for lesson in find_lessons(ROOT, language)}
     assert load_profile(profile, notebooks).keys() <= notebooks.keys()
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize(
+    "line", ["rate = {}", "rates = [0.5, {}]", "more = {{ a = [{{ b = {} }}] }}"]
+)
+def test_a_number_that_json_does_not_have_is_refused_wherever_it_stands(
+    tmp_path: Path, line: str, value: str
+) -> None:
+    notebook = write_notebook(tmp_path / "01_a.ipynb", "rate = 0.1\nrates = [0.1]\nmore = {}")
+    profile = write_profile(tmp_path, "[01_a]\n" + line.format(value))
+    with pytest.raises(ValueError, match=rf"quick\.toml, \[01_a\] .* cannot hold {value}"):
+        load_profile(profile, {"01_a": notebook})
+
+
+def test_a_date_is_refused_where_the_lesson_takes_anything(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="limit cannot hold datetime"):
+        notebook = write_notebook(tmp_path / "01_a.ipynb", "limit = None")
+        load_profile(write_profile(tmp_path, "[01_a]\nlimit = 2026-01-01"), {"01_a": notebook})
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ((8, 20), [8, 20]),
+        (np.int64(3), 3),
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.arange(3), [0, 1, 2]),
+        ({"a": (1, None)}, {"a": [1, None]}),
+    ],
+)
+def test_values_from_python_become_what_a_notebook_holds(value: object, plain: object) -> None:
+    found = literal("name", value)
+    assert found == plain
+    assert type(found) is type(plain)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.array([1, np.nan]), {1: 2}, {1, 2}, Path("a"), 1j])
+def test_a_value_that_no_notebook_holds_is_refused_before_any_lesson_runs(
+    tmp_path: Path, value: object
+) -> None:
+    folder = tmp_path / "notebooks" / "fr"
+    folder.mkdir(parents=True)
+    write_notebook(folder / "01_a.ipynb", "depths = [8]")
+    (lesson,) = find_lessons(tmp_path, "fr")
+    with pytest.raises(ValueError, match="01_a: depths cannot hold"):
+        list(run_lessons(tmp_path, {lesson: {"depths": value}}, progress=False))
+    assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.slow
+def test_a_tuple_and_a_numpy_number_reach_the_lesson_as_a_list_and_a_number(tmp_path: Path) -> None:
+    folder = tmp_path / "notebooks" / "fr"
+    folder.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").touch()
+    notebook = write_notebook(folder / "01_a.ipynb", "depths = [8]\nepochs = 1")
+    document = nbformat.read(notebook, 4)
+    document.cells.append(new_code_cell("print(depths, epochs + 1)"))
+    nbformat.write(document, notebook)
+    (lesson,) = find_lessons(tmp_path, "fr")
+    values = {"depths": (8, 20), "epochs": np.int64(3)}
+    (outcome,) = run_lessons(tmp_path, {lesson: values}, progress=False)
+    assert outcome.error is None
+    done = nbformat.read(tmp_path / "build" / "fr" / "01_a.ipynb", 4)
+    assert done.cells[-1].outputs[0].text == "[8, 20] 4\n"

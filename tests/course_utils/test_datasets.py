@@ -189,3 +189,31 @@ def test_statistics_are_those_of_numpy_for_each_channel(dtype: torch.dtype) -> N
 def test_a_split_without_boxes_may_still_have_masks() -> None:
     bare = replace(split(), boxes=None, box_labels=None)
     assert bare.masks is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
+def test_normalised_images_are_pixels_less_the_mean_over_the_deviation(dtype: torch.dtype) -> None:
+    levels = torch.randint(256, (4, 3, 6, 5), generator=torch.Generator().manual_seed(0))
+    images = levels.to(dtype) if dtype == torch.uint8 else levels.to(dtype) / 255
+    mean, std = torch.rand(3, 6, 5), torch.rand(3, 1, 1) + 0.5
+    own = split(mean=mean, std=std)
+    expected = (levels.double() / 255 - mean) / std
+    torch.testing.assert_close(own.normalised(images).double(), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(own.normalised(images[2]), own.normalised(images)[2])
+    if dtype != torch.float64:
+        whole = split(images=images, mean=mean, std=std)
+        assert torch.equal(whole.normalised(), own.normalised(images))
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (torch.zeros(2, 3, 6, 5, dtype=torch.int64), "float or uint8 .*found int64"),
+        (np.zeros((2, 3, 6, 5)), "float or uint8 .*found ndarray"),
+        (torch.zeros(2, 1, 6, 5), r"statistics \(3, 1, 1\).*found float32 \(2, 1, 6, 5\)"),
+        (torch.zeros(6, 5), r"statistics.*found float32 \(6, 5\)"),
+    ],
+)
+def test_images_that_a_splits_statistics_do_not_fit_are_refused(images: object, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        split().normalised(images)  # type: ignore[arg-type]
