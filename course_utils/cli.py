@@ -23,6 +23,8 @@ from course_utils.i18n import _
 
 __all__ = ["main"]
 
+NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; see :func:`course_utils.commands.carry_out`."""
@@ -31,11 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser, commands = new_parser("course_utils")
-    _add_sweep(commands)
-    return parser
-
-
-def _add_sweep(commands: Any) -> None:
     sweep = add_command(
         commands,
         "sweep",
@@ -44,75 +41,75 @@ def _add_sweep(commands: Any) -> None:
         "--seeds 0 1 2 --store build/records",
         _sweep,
     )
-    what = sweep.add_argument_group(_("what to run (by default, what lesson 3 runs)"))
-    what.add_argument(
+    _add_runs(sweep.add_argument_group(_("what to run (by default, what lesson 3 runs)")))
+    _add_ways(sweep.add_argument_group(_("how to run it")))
+    _add_places(
+        sweep.add_argument_group(
+            _("beyond this machine (see course_utils/experiments/CLUSTERS.md)")
+        )
+    )
+    return parser
+
+
+def _add_runs(group: Any) -> None:
+    name = {"metavar": _("NAME")}
+    group.add_argument(
         "--profile",
-        metavar=_("NAME"),
+        **name,
         help=_("the settings of lesson 3 in profiles/: quick, cpu, gpu or paper"),
     )
-    what.add_argument("--dataset", metavar=_("NAME"), help=_("the data set"))
-    what.add_argument("--size", type=int, metavar="N", help=_("side of the images, in pixels"))
-    what.add_argument(
+    group.add_argument("--dataset", **name, help=_("the data set"))
+    group.add_argument("--size", **NUMBER, help=_("side of the images, in pixels"))
+    group.add_argument(
         "--family",
         "--families",
         dest="families",
         action="extend",
         nargs="+",
-        metavar=_("NAME"),
+        **name,
         help=_(
             "families of nets, plain and residual when none is given: plain, residual, dense, or "
             "your own as module:function, in a file of this folder"
         ),
     )
-    what.add_argument("--depths", nargs="+", type=int, metavar="N", help=_("depths of the nets"))
-    what.add_argument("--seeds", nargs="+", type=int, metavar="N", help=_("seeds of the runs"))
-    length = what.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=int, metavar="N", help=_("passes over the training split"))
-    length.add_argument("--steps", type=int, metavar="N", help=_("training steps"))
-    what.add_argument("--device", metavar=_("NAME"), help=_("where to train: cpu, cuda or mps"))
-    what.add_argument(
+    group.add_argument("--depths", nargs="+", **NUMBER, help=_("depths of the nets"))
+    group.add_argument("--seeds", nargs="+", **NUMBER, help=_("seeds of the runs"))
+    length = group.add_mutually_exclusive_group()
+    length.add_argument("--epochs", **NUMBER, help=_("passes over the training split"))
+    length.add_argument("--steps", **NUMBER, help=_("training steps"))
+    group.add_argument("--device", **name, help=_("where to train: cpu, cuda or mps"))
+    group.add_argument(
         "--precision", choices=["fp32", "bf16", "auto"], help=_("precision of the arithmetic")
     )
-    what.add_argument("--threads", type=int, metavar="N", help=_("threads of each run"))
-    for option, about in (
-        ("--set", _("any other setting of a run, as batch_size=128")),
-        ("--dataset-option", _("an option of the data set, as mean=pixel")),
-        ("--family-option", _("an option of the nets, as width=8")),
-    ):
-        what.add_argument(option, action="append", default=[], metavar=_("NAME=VALUE"), help=about)
+    group.add_argument("--threads", **NUMBER, help=_("threads of each run"))
+    _add_setting(group, "--set", _("any other setting of a run, as batch_size=128"))
+    _add_setting(group, "--dataset-option", _("an option of the data set, as mean=pixel"))
+    _add_setting(group, "--family-option", _("an option of the nets, as width=8"))
 
-    how = sweep.add_argument_group(_("how to run it"))
-    how.add_argument(
-        "--store",
-        type=Path,
-        default=Path("build/records"),
-        metavar=_("FOLDER"),
-        help=_("where the records lie"),
-    )
-    how.add_argument(
+
+def _add_ways(group: Any) -> None:
+    _add_folder(group, "--store", "build/records", _("where the records lie"))
+    group.add_argument(
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
         help=_("take what is in the store as done (the default), or do it again"),
     )
-    how.add_argument(
+    group.add_argument(
         "--dry-run", action="store_true", help=_("only say what there is to do and what it costs")
     )
-    how.add_argument(
+    group.add_argument(
         "--estimate",
         action=argparse.BooleanOptionalAction,
         default=True,
         help=_("time a few steps of each net first, to say how long it will take (the default)"),
     )
-    how.add_argument(
-        "--workers", type=int, metavar="N", help=_("runs at once; as many as pay by default")
-    )
-    how.add_argument("--per-gpu", type=int, default=1, metavar="N", help=_("runs that share a GPU"))
+    group.add_argument("--workers", **NUMBER, help=_("runs at once; as many as pay by default"))
+    group.add_argument("--per-gpu", default=1, **NUMBER, help=_("runs that share a GPU"))
 
-    where = sweep.add_argument_group(
-        _("beyond this machine (see course_utils/experiments/CLUSTERS.md)")
-    )
-    where.add_argument(
+
+def _add_places(group: Any) -> None:
+    group.add_argument(
         "--cluster",
         metavar=_("ADDRESS"),
         help=_(
@@ -120,69 +117,72 @@ def _add_sweep(commands: Any) -> None:
             "jobs, local to start one here"
         ),
     )
-    where.add_argument(
+    group.add_argument(
         "--slurm",
         nargs="?",
         const="slurm",
         choices=["slurm", "local"],
         help=_("a Slurm job for each run, by submitit; local does without Slurm, to try it"),
     )
-    where.add_argument(
+    group.add_argument(
         "--partition", metavar=_("NAME"), help=_("partition of the jobs, on a Slurm cluster")
     )
-    where.add_argument("--time", type=int, metavar="MIN", help=_("minutes that a job may last"))
-    where.add_argument(
+    group.add_argument("--time", type=int, metavar="MIN", help=_("minutes that a job may last"))
+    group.add_argument(
+        "--patience",
+        type=int,
+        metavar="MIN",
+        help=_("minutes to wait when a Dask cluster has no worker left; for ever by default"),
+    )
+    _add_folder(
+        group,
         "--jobs-folder",
-        type=Path,
-        default=Path("build/jobs"),
-        metavar=_("FOLDER"),
-        help=_("scripts and logs of the jobs; every node must see it"),
+        "build/jobs",
+        _("scripts and logs of the jobs; every node must see it"),
     )
-    where.add_argument(
+    _add_setting(
+        group,
         "--cluster-option",
-        action="append",
-        default=[],
-        metavar=_("NAME=VALUE"),
-        help=_("any other option of submitit or Dask, as slurm_account=course"),
+        _("any other option of submitit or Dask, as slurm_account=course"),
     )
+
+
+def _add_setting(group: Any, option: str, about: str) -> None:
+    """An option of the form name=value, which may be given several times."""
+    group.add_argument(option, action="append", default=[], metavar=_("NAME=VALUE"), help=about)
+
+
+def _add_folder(group: Any, option: str, default: str, about: str) -> None:
+    group.add_argument(option, type=Path, default=Path(default), metavar=_("FOLDER"), help=about)
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-
-    settings, dataset_options, family_options, cluster_options = (
-        dict(map(parse_setting, given))
-        for given in (
-            arguments.set,
-            arguments.dataset_option,
-            arguments.family_option,
-            arguments.cluster_option,
-        )
-    )
+    said = vars(arguments)
+    given = {
+        name: dict(map(parse_setting, said[name]))
+        for name in ("set", "dataset_option", "family_option", "cluster_option")
+    }
     if arguments.size is not None:
-        dataset_options["size"] = arguments.size
+        given["dataset_option"]["size"] = arguments.size
+    names = ("families", "dataset", "depths", "seeds", "epochs", "steps")
     specs = specs_of(
         arguments.profile,
-        families=arguments.families,
-        settings=settings,
-        dataset_options=dataset_options,
-        family_options=family_options,
-        **{
-            name: getattr(arguments, name)
-            for name in (
-                *("dataset", "depths", "seeds", "epochs", "steps"),
-                *("device", "precision", "threads"),
-            )
-        },
+        settings=given["set"],
+        dataset_options=given["dataset_option"],
+        family_options=given["family_option"],
+        **{name: said[name] for name in (*names, "device", "precision", "threads")},
+    )
+    options = job_options(
+        arguments.cluster, arguments.partition, arguments.time, given["cluster_option"]
     )
     engine = Engine(
         workers=arguments.workers,
         per_gpu=arguments.per_gpu,
         cluster=arguments.cluster,
         slurm=arguments.slurm,
-        options=job_options(
-            arguments.cluster, arguments.partition, arguments.time, cluster_options
-        ),
+        options=options,
         folder=arguments.jobs_folder,
+        patience=arguments.patience,
     )
     try:
         sweep_and_show(

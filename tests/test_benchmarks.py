@@ -15,7 +15,7 @@ from course_utils import cli
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
 PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
-CLUSTERS = ROOT / "course_utils" / "degradation" / "CLUSTERS.md"
+CLUSTERS = ROOT / "course_utils" / "experiments" / "CLUSTERS.md"
 
 
 @pytest.fixture

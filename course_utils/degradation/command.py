@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from course_utils.arguments import one_of
 from course_utils.datasets import load
+from course_utils.degradation.fidelity import DEPARTURE, fidelity_notes
 from course_utils.degradation.judging import verdict
 from course_utils.experiments.engines import Engine
-from course_utils.experiments.estimating import Estimate, estimate, time_of_all
-from course_utils.experiments.monitor import LiveTable, duration, plan
+from course_utils.experiments.estimating import Estimate, estimate, plan, time_of_all
+from course_utils.experiments.progress import Bar
 from course_utils.experiments.record import Record
 from course_utils.experiments.results import results
+from course_utils.experiments.running import check_device
 from course_utils.experiments.spec import Spec, grid
 from course_utils.experiments.store import Store
 from course_utils.experiments.sweeping import sweep
-from course_utils.i18n import _, number
+from course_utils.i18n import _, duration, number
 from course_utils.plots import error_by_depth
 
 __all__ = ["figure_path", "parameters", "parse_setting", "specs_of", "sweep_and_show"]
@@ -92,21 +95,23 @@ def specs_of(
 
     Raises:
         ValueError, TypeError: a value that :func:`course_utils.degradation.grid` refuses.
+
+    >>> [str(spec) for spec in specs_of("quick", families=["plain"], seeds=[3])]
+    ['plain-8, seed 3', 'plain-20, seed 3']
     """
-    chosen = parameters(profile)
-    said = {name: value for name, value in said.items() if value is not None}
-    options: dict[str, Any] = {"epochs": chosen["epochs"], **chosen["recipe"]}
-    for length in ("epochs", "steps"):
-        if length in said:  # either takes the place of both
-            options["epochs"] = options["steps"] = None
-    if said.get("dataset", chosen["dataset"]) != chosen["dataset"]:
-        chosen["dataset_options"] = {}
-    fields = {name: chosen[name] for name in ("dataset", "depths", "seeds")}
-    fields |= {**options, **said, **(settings or {})}
-    fields["dataset_options"] = {**chosen["dataset_options"], **(dataset_options or {})}
-    if family_options:
-        fields["family_options"] = dict(family_options)
-    return grid(families=families or FAMILIES, **fields)
+    fields = parameters(profile)
+    fields |= fields.pop("recipe")
+    options = fields.pop("dataset_options")
+    own = {name: value for name, value in said.items() if value is not None}
+    own |= settings or {}
+    if own.keys() & {"epochs", "steps"}:  # either takes the place of both
+        fields["epochs"] = fields["steps"] = None
+    if own.get("dataset", fields["dataset"]) != fields["dataset"]:
+        options = {}
+    for name, given in (("dataset_options", dataset_options), ("family_options", family_options)):
+        own[name] = {**own.get(name, {}), **(given or {})}
+    own["dataset_options"] = {**options, **own["dataset_options"]}
+    return grid(families=families or FAMILIES, **{**fields, **own})
 
 
 # --- the command ---------------------------------------------------------------------------
@@ -137,8 +142,9 @@ def sweep_and_show(
         estimates: with False, start at once.
 
     Raises:
-        SweepError: a run failed twice.
-        OSError, ValueError, TypeError: the data are not here, or are damaged.
+        SweepError: a run failed twice, or nobody was left to do the runs.
+        OSError, ValueError, TypeError: the data or the device are not here, or the data are
+            damaged.
         KeyboardInterrupt: after a sentence that says what is saved.
     """
     found: dict[Spec, Record] = {}
@@ -146,31 +152,49 @@ def sweep_and_show(
         reading = Store(store)
         found = {spec: record for spec in specs if (record := reading.read(spec))}
     missing = [spec for spec in dict.fromkeys(specs) if spec not in found]
-    if not (engine.cluster or engine.slurm):  # whose machines may have what this one has not
-        for name, options in {(spec.dataset, spec.dataset_options) for spec in missing}:
-            load(name, **dict(options))  # refuses what every run would refuse, once and for all
+    if engine.is_here:  # other machines may have what this one has not
+        _refuse_what_every_run_would(missing)
+    records = list(found.values())
     try:
         if missing:
             with engine.start(missing) as (executor, workers):
-                costs = estimate(missing, found.values(), executor) if estimates else {}
+                if limit := engine.time_limit:
+                    print(_limited(limit), flush=True)
+                costs = {}
                 if estimates:
+                    costs = estimate(missing, found.values(), executor, progress=True)
                     print(_announced(specs, found, costs, workers), flush=True)
-                if dry_run:
-                    print(_("Nothing was run."))
-                    return list(found.values())
-                table = LiveTable(specs, costs, workers)
-                records = sweep(specs, store, executor, progress=table, resume=resume)
+                if not dry_run:
+                    seconds = {spec: cost.seconds for spec, cost in costs.items()}
+                    bar = Bar(seconds, workers, lines=True)
+                    records = sweep(specs, store, executor, progress=bar, resume=resume)
+        elif dry_run:
+            print(plan(specs, found, {}))
         else:
-            if dry_run:
-                print(plan(specs, found, {}))
-                print(_("Nothing was run."))
             records = [found[spec] for spec in specs]
     except KeyboardInterrupt:
         print(_kept(specs, store), file=sys.stderr)
         raise
-    if not dry_run:
+    if dry_run:
+        print(_("Nothing was run."))
+    else:
         _show(records, store)
     return records
+
+
+def _refuse_what_every_run_would(missing: Sequence[Spec]) -> None:
+    """Refuse a device that is not here and data that are not here, once and for all."""
+    for device in {spec.device for spec in missing}:
+        check_device(device)
+    for name, options in {(spec.dataset, spec.dataset_options) for spec in missing}:
+        load(name, **dict(options))
+
+
+def _limited(limit: str) -> str:
+    return _(
+        "A job of Slurm lasts {limit} at most, and a run that is still going then is lost: --time "
+        "says how many minutes it may last."
+    ).format(limit=limit)
 
 
 def _announced(
@@ -180,22 +204,16 @@ def _announced(
     workers: int,
 ) -> str:
     lines = [str(plan(specs, found, costs))]
-    unknown = len(set(specs) - found.keys() - costs.keys())
     if costs:
-        peaks = [cost.megabytes for cost in costs.values() if cost.megabytes is not None]
-        lines.append(
-            _("About {time} with {workers} at a time").format(
-                time=duration(time_of_all(costs, workers)), workers=workers
-            )
-            + (
-                _(", {memory} GB of memory in all.").format(
-                    memory=number(sum(sorted(peaks)[-workers:]) / 1000, 2)
-                )
-                if peaks
-                else "."
-            )
+        whole = _("About {time} with {workers} at a time").format(
+            time=duration(time_of_all(costs, workers)), workers=workers
         )
-    if unknown:
+        peaks = sorted(cost.megabytes for cost in costs.values() if cost.megabytes is not None)
+        memory = _(", {memory} GB of memory in all.").format(
+            memory=number(sum(peaks[-workers:]) / 1000, 2)
+        )
+        lines.append(whole + (memory if peaks else "."))
+    if unknown := len(set(specs) - found.keys() - costs.keys()):
         lines.append(
             _("{number} run(s) could not be tried, and will say why.").format(number=unknown)
         )
@@ -203,22 +221,47 @@ def _announced(
 
 
 def _kept(specs: Sequence[Spec], store: Path) -> str:
-    saved = 0
-    if store.is_dir():
-        there = Store(store)
-        saved = sum(there.path_of(spec).exists() for spec in set(specs))
+    saved = sum((store / f"{spec.hash}.json").exists() for spec in set(specs))
     return _(
         "{done} of {runs} runs are saved in {store}: the same command goes on from there."
     ).format(done=saved, runs=len(set(specs)), store=store)
 
 
 def _show(records: Sequence[Record], store: Path) -> None:
-    """The table, the figure beside the store, and the verdict."""
+    """The table, the figure beside the store, the verdict, and how near the paper it was."""
     print(results(records))
     path = figure_path(store)
     path.write_bytes(error_by_depth(records).png())
     print(_("Figure: {path}").format(path=path))
     try:
-        print(verdict(records))
+        judged = str(verdict(records))
     except ValueError as error:  # a grid too small to judge is run and recorded all the same
-        print(error)
+        judged = str(error)
+    print(judged)
+    told = [notes for record in records if (notes := fidelity_notes(record))]
+    if told and all(record.spec.dataset == "cifar10" for record in records):
+        print(_faithful(told))
+
+
+def _faithful(told: Sequence[Sequence[str]]) -> str:
+    """In what the runs depart from the ResNet paper, each departure once, from their notes."""
+    notes = Counter(note for notes in told for note in notes)
+    departures = [note for note in notes if note.startswith(DEPARTURE)]
+    shares = [
+        "" if notes[note] == len(told) else f" ({notes[note]}/{len(told)})" for note in departures
+    ]
+    return "\n".join(
+        [
+            _("Departures from He et al. 2015, section 4.2: {number}.").format(
+                number=len(departures)
+            ),
+            *(
+                f"- {note.removeprefix(DEPARTURE)}{share}"
+                for note, share in zip(departures, shares, strict=True)
+            ),
+            _(
+                "The paper leaves {number} choices open; fidelity_notes(record) says how each was "
+                "made."
+            ).format(number=len(notes) - len(departures)),
+        ]
+    )

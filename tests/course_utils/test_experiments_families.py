@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from course_utils.datasets import load
-from course_utils.degradation import Spec, run
-from course_utils.experiments import FAMILIES, Record, build, composed
+from course_utils.experiments import FAMILIES, Record, Spec, build, composed, run
 from course_utils.experiments.families import family
 from course_utils.models import as_options, cifar_net, count_macs, count_parameters
 from course_utils.models.stages import (

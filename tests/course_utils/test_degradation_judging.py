@@ -11,7 +11,7 @@ from scipy import stats
 
 from course_utils import i18n
 from course_utils.degradation import verdict
-from course_utils.experiments import Record, paired_interval
+from course_utils.experiments import Record
 
 # Training errors by seed, chosen so that the differences are easy to take.
 SHALLOW = {0: 0.01, 1: 0.02, 2: 0.03}
@@ -31,36 +31,6 @@ def degrading() -> list[Record]:
         *errors("residual", 8, SHALLOW),
         *errors("residual", 56, RESIDUAL_56),
     ]
-
-
-# --- the interval --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
-@pytest.mark.parametrize(
-    "values", [[1.0, 2.0, 3.0], [0.5, -0.25], [-3.0, 4.0, 8.5, 0.0, 1.25], [0.6, 0.62, 0.61]]
-)
-def test_the_interval_is_students_as_scipy_computes_it(
-    values: list[float], confidence: float
-) -> None:
-    expected = stats.ttest_1samp(values, 0).confidence_interval(confidence)
-    interval = paired_interval(values, confidence)
-    assert interval == pytest.approx((expected.low, expected.high))
-
-
-def test_the_interval_of_three_differences_by_hand() -> None:
-    # Mean 2, standard deviation 1; the table's t for 2 degrees of freedom at 97.5% is 4.3027.
-    half = 4.3027 / 3**0.5
-    assert paired_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - half, 2 + half), abs=1e-4)
-
-
-@pytest.mark.parametrize("values", [[], [0.5]])
-def test_fewer_than_two_differences_have_no_interval(values: list[float]) -> None:
-    assert paired_interval(values) is None
-
-
-def test_equal_differences_have_an_interval_of_no_width() -> None:
-    assert paired_interval([0.5, 0.5, 0.5]) == (0.5, 0.5)
 
 
 # --- what is shown -------------------------------------------------------------------------

@@ -14,14 +14,9 @@ from typing import Any
 
 import pytest
 from making_records import record, tiny
+from running_sweeps import names
 
-from course_utils.degradation import sweep
-from course_utils.experiments import Record, Store
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
+from course_utils.experiments import Record, Store, sweep
 
 # --- records -------------------------------------------------------------------------------
 
@@ -115,7 +110,7 @@ def test_a_record_is_one_file_named_by_its_hash_and_is_read_back(tmp_path: Path)
     written = record(tiny())
     assert store.read(written.spec) is None
     store.write(written)
-    assert names(store.path) == [f"{written.spec.hash}.json"]
+    assert names(store.path) == {f"{written.spec.hash}.json"}
     assert store.read(written.spec) == written
     assert store.path_of(written.spec).name == f"{written.spec.hash}.json"
 
@@ -186,7 +181,7 @@ def test_dying_between_writing_and_moving_leaves_no_record(
 def test_what_json_refuses_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         Store(tmp_path).write(record(tiny(), machine={"cores": object()}))
-    assert names(tmp_path) == []
+    assert names(tmp_path) == set()
 
 
 # --- damage --------------------------------------------------------------------------------
@@ -288,4 +283,4 @@ def test_a_read_only_disk_is_refused_before_anything_is_run(
 
 def test_opening_a_store_leaves_no_trace_in_it(tmp_path: Path) -> None:
     Store(tmp_path)
-    assert names(tmp_path) == []
+    assert names(tmp_path) == set()

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from making_records import tiny
 
-from course_utils.degradation import Spec, grid, run
-from course_utils.degradation import spec as spec_module
+from course_utils.experiments import Spec, grid, run
+from course_utils.experiments import spec as spec_module
 from course_utils.models import cifar_net
 
 
@@ -123,7 +123,7 @@ def test_a_spec_can_be_a_key_and_is_frozen() -> None:
     [
         {},
         {"steps": 7, "learning_rate": 1e-3, "nesterov": True, "threads": 2},
-        {"family_options": {"width": 4, "note": "é", "list": [1, 2.5, None, True]}},
+        {"dataset_options": {"size": 8, "note": "é", "list": [1, 2.5, None, True]}},
     ],
 )
 def test_a_spec_survives_json(changes: dict[str, Any]) -> None:
@@ -177,10 +177,12 @@ def test_neither_epochs_nor_steps_is_the_default_number_of_epochs() -> None:
         ({"learning_rate": "1e-4"}, TypeError, "learning_rate must be a number and is '1e-4'"),
         ({"momentum": True}, TypeError, "momentum must be a number and is True"),
         ({"weight_decay": -1}, ValueError, "weight_decay must be a finite number, 0 or more"),
+        ({"device": "cuda:x"}, ValueError, "device must be one of .*'cuda:x'"),
+        ({"family_options": {"widht": 8}}, TypeError, "\"plain\" has no option 'widht': .* width"),
         ({"dataset_options": "size=8"}, TypeError, r"dictionary such as \{\"size\": 8\}"),
         ({"family_options": (1, 2)}, TypeError, "family_options must be a dictionary"),
         ({"family_options": {1: 2}}, TypeError, "family_options must be a dictionary"),
-        ({"family_options": {"widths": {8}}}, TypeError, "of numbers, strings and lists of them"),
+        ({"family_options": {"width": {8}}}, TypeError, "of numbers, strings and lists of them"),
         ({"family_options": {"net": {"width": 8}}}, TypeError, "of numbers, strings and lists"),
     ],
 )
@@ -295,5 +297,6 @@ def test_nothing_to_combine_is_refused(empty: str) -> None:
 
 
 def test_a_misspelled_option_is_answered_with_the_valid_ones() -> None:
-    with pytest.raises(TypeError, match=r"no option epoch\. It has: family, depth.*epochs"):
-        grid(depths=[8], seeds=[0], epoch=3)
+    for wrong in ("epoch", "depth"):  # the depths have a parameter of their own
+        with pytest.raises(TypeError, match=rf"no option {wrong}\. It has: families, depths.*epo"):
+            grid(depths=[8], seeds=[0], **{wrong: 3})

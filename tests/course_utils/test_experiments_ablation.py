@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -12,11 +11,11 @@ from typing import Any
 
 import pytest
 from making_records import record, tiny
+from running_sweeps import Inline
 from scipy import stats
 
 from course_utils import i18n
-from course_utils.degradation import Spec
-from course_utils.experiments import Record, Store, SweepError, ablate, composed
+from course_utils.experiments import Record, Spec, Store, SweepError, ablate, composed
 from course_utils.experiments.ablation import altered, difference
 from course_utils.models.stages import conv, gap_head, identity, plain
 
@@ -24,23 +23,14 @@ DESIGN = [conv(4), plain(4, times=2), gap_head()]
 SEEDS = (3, 1, 4)
 
 
-class Inline(Executor):
-    """Answers at once with made-up records, and remembers what it was asked for."""
+def erring(test_error: Callable[[Spec], float]) -> Inline:
+    """Answers at once with records made up from a test error, the training error its half."""
 
-    def __init__(self, test_error: Callable[[Spec], float], **changes: Any) -> None:
-        self.test_error, self.changes = test_error, changes
-        self.ran: list[Spec] = []
+    def work(spec: Spec) -> Record:
+        error = test_error(spec)
+        return record(spec, error / 2, test_error=error)
 
-    def submit(self, _run: Any, /, *args: Any, **_kwargs: Any) -> Future[Any]:
-        spec = args[0]
-        self.ran.append(spec)
-        future: Future[Record] = Future()
-        try:
-            error = self.test_error(spec)
-            future.set_result(record(spec, error / 2, test_error=error, **self.changes))
-        except ZeroDivisionError as failure:
-            future.set_exception(failure)
-        return future
+    return Inline(work)
 
 
 def composed_base(**options: Any) -> Spec:
@@ -58,10 +48,8 @@ def wobbling(effect: Callable[[Spec], float]) -> Callable[[Spec], float]:
 def test_a_net_differs_from_itself_by_exactly_zero_in_real_runs(tmp_path: Path) -> None:
     base = tiny(depth=8)
     whole = replace(base, seed=77)
-    with ThreadedOnce() as executor:
-        ablation = ablate(
-            base, {"nothing": {}, "whole": whole, "same": {"depth": 8}}, (0, 1), tmp_path, executor
-        )
+    changes: dict[str, Any] = {"nothing": {}, "whole": whole, "same": {"depth": 8}}
+    ablation = ablate(base, changes, (0, 1), tmp_path, Inline(), progress=False)
     assert len(list(tmp_path.glob("*.json"))) == 2  # each run once
     for name in ("nothing", "whole", "same"):
         effect = ablation.effects[name]
@@ -72,19 +60,10 @@ def test_a_net_differs_from_itself_by_exactly_zero_in_real_runs(tmp_path: Path) 
         assert str(effect) == f"{name}: no difference, it is the base itself."
 
 
-class ThreadedOnce(Executor):
-    """Runs here what is submitted."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
 def test_two_nets_that_always_agree_show_no_difference_and_are_not_called_the_same(
     tmp_path: Path,
 ) -> None:
-    inline = Inline(wobbling(lambda _spec: 0))
+    inline = erring(wobbling(lambda _spec: 0))
     ablation = ablate(tiny(), {"rate": {"learning_rate": 0.2}}, SEEDS, tmp_path, inline)
     assert str(ablation).startswith("rate: no difference larger than the noise (+0.0 points")
 
@@ -96,7 +75,7 @@ def test_a_difference_is_the_mean_over_seeds_paired_with_students_interval(
     tmp_path: Path,
 ) -> None:
     drift = {3: 0.02, 1: 0.05, 4: 0.05}
-    inline = Inline(wobbling(lambda spec: drift[spec.seed] if spec.depth == 14 else 0))
+    inline = erring(wobbling(lambda spec: drift[spec.seed] if spec.depth == 14 else 0))
     ablation = ablate(tiny(), {"deep": {"depth": 14}}, SEEDS, tmp_path, inline)
     test = ablation.effects["deep"].test
     assert test.by_seed == pytest.approx(drift)
@@ -119,7 +98,7 @@ def test_a_difference_is_the_mean_over_seeds_paired_with_students_interval(
 def test_a_sentence_says_whether_it_is_larger_than_the_noise(
     effect: float, sentence: str, tmp_path: Path
 ) -> None:
-    inline = Inline(wobbling(lambda spec: (effect + spec.seed / 1000 - 0.002) * (spec.depth == 14)))
+    inline = erring(wobbling(lambda spec: (effect + spec.seed / 1000 - 0.002) * (spec.depth == 14)))
     ablation = ablate(tiny(), {"deep": {"depth": 14}}, (1, 2, 3), tmp_path, inline)
     assert str(ablation).startswith(sentence)
     assert ablation.effects["deep"].test.is_larger_than_noise == (abs(effect) > 0.1)
@@ -148,7 +127,7 @@ def test_more_changes_make_wider_intervals_and_a_change_that_is_none_does_not_co
 
 
 def test_a_change_that_is_the_base_does_not_widen_the_others(tmp_path: Path) -> None:
-    inline = Inline(wobbling(lambda spec: 0.01 * spec.seed * (spec.depth == 14)))
+    inline = erring(wobbling(lambda spec: 0.01 * spec.seed * (spec.depth == 14)))
     alone = ablate(tiny(), {"deep": {"depth": 14}}, SEEDS, tmp_path, inline)
     beside = ablate(tiny(), {"deep": {"depth": 14}, "none": {}}, SEEDS, tmp_path, inline)
     assert alone.effects["deep"] == beside.effects["deep"]
@@ -183,11 +162,16 @@ def test_seeds_that_agree_to_the_image_do_not_make_one_image_an_effect() -> None
     assert difference(error, many_more, images=images).is_larger_than_noise
 
 
+def test_one_seed_has_no_difference_with_an_interval() -> None:
+    with pytest.raises(ValueError, match="One seed tells nothing of the noise"):
+        difference({0: 0.5}, {0: 0.25}, images=None)
+
+
 # --- runs ------------------------------------------------------------------------------------
 
 
 def test_every_net_is_trained_over_the_same_seeds_and_once(tmp_path: Path) -> None:
-    inline = Inline(wobbling(lambda _spec: 0))
+    inline = erring(wobbling(lambda _spec: 0))
     changes: dict[str, dict[str, Any]] = {"deep": {"depth": 14}, "rate": {"learning_rate": 0.2}}
     ablation = ablate(tiny(seed=99), changes, [*SEEDS, 3], tmp_path, inline)
     assert ablation.seeds == SEEDS  # a seed named twice counts once
@@ -198,7 +182,7 @@ def test_every_net_is_trained_over_the_same_seeds_and_once(tmp_path: Path) -> No
     ]
     assert len(inline.ran) == 9 and set(inline.ran) == set(expected)
     assert [r.spec.seed for r in ablation.records["deep"]] == list(SEEDS)
-    again = Inline(wobbling(lambda _spec: 1))
+    again = erring(wobbling(lambda _spec: 1))
     assert ablate(tiny(), changes, SEEDS, tmp_path, again) == ablation
     assert again.ran == []
 
@@ -211,11 +195,11 @@ def test_an_interrupted_ablation_goes_on_where_it_stopped(tmp_path: Path) -> Non
 
     changes = {"deep": {"depth": 14}}
     with pytest.raises(SweepError, match="plain-14, seed 4"):
-        ablate(tiny(), changes, SEEDS, tmp_path, Inline(dying), progress=False)
-    later = Inline(lambda _spec: 0.25)
+        ablate(tiny(), changes, SEEDS, tmp_path, erring(dying), progress=False)
+    later = erring(lambda _spec: 0.25)
     whole = ablate(tiny(), changes, SEEDS, tmp_path, later, progress=False)
     assert later.ran == [tiny(depth=14, seed=4)]
-    elsewhere = Inline(lambda _spec: 0.25)
+    elsewhere = erring(lambda _spec: 0.25)
     assert whole == ablate(tiny(), changes, SEEDS, tmp_path / "2", elsewhere, progress=False)
 
 
@@ -224,7 +208,7 @@ def test_an_interrupted_ablation_goes_on_where_it_stopped(tmp_path: Path) -> Non
 
 def test_an_option_that_is_not_named_stays_as_it_was(tmp_path: Path) -> None:
     base = tiny("residual", family_options={"width": 4, "shortcut": "A"})
-    inline = Inline(wobbling(lambda _spec: 0))
+    inline = erring(wobbling(lambda _spec: 0))
     changes = {"B": {"family_options": {"shortcut": "B"}}}
     effect = ablate(base, changes, SEEDS, tmp_path, inline).effects["B"]
     assert dict(effect.spec.family_options) == {"width": 4, "shortcut": "B"}
@@ -232,7 +216,7 @@ def test_an_option_that_is_not_named_stays_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_design_is_one_choice_and_its_depth_follows(tmp_path: Path) -> None:
-    inline = Inline(wobbling(lambda _spec: 0))
+    inline = erring(wobbling(lambda _spec: 0))
     changes = {
         "residual": {"design": [conv(4), identity(times=2), gap_head()]},
         "shallow": {"design": [conv(4), gap_head()]},
@@ -246,7 +230,7 @@ def test_a_design_is_one_choice_and_its_depth_follows(tmp_path: Path) -> None:
 
 
 def test_a_whole_spec_may_change_several_things_and_they_are_all_named(tmp_path: Path) -> None:
-    inline = Inline(wobbling(lambda _spec: 0))
+    inline = erring(wobbling(lambda _spec: 0))
     changes = {"other": tiny("residual", 14, seed=5, momentum=0.8)}
     effect = ablate(tiny(), changes, SEEDS, tmp_path, inline).effects["other"]
     assert effect.altered == (
@@ -278,13 +262,18 @@ def test_the_seed_is_no_choice() -> None:
             r"'x' alters 2 choices at once \(depth: 8 → 14; momentum: 0.9 → 0.5\).*whole Spec",
         ),
         (
-            {"x": {"family_options": {"width": 4, "shortcut": "B"}}},
+            {"x": {"family_options": {"width": 4}, "depth": 14}},
             ValueError,
-            r"'x' alters 2 choices at once \(width: 2 → 4; shortcut: None → 'B'\)",
+            r"'x' alters 2 choices at once \(depth: 8 → 14; width: 2 → 4\)",
         ),
         ({"x": {"depth": 9}}, ValueError, r"The change 'x' is refused: No net of depth 9"),
         ({"x": {"depth": 8.5}}, TypeError, "The change 'x' is refused: depth must be"),
         ({"x": {"family_options": 3}}, TypeError, "The change 'x' is refused"),
+        (
+            {"x": {"family_options": {"widht": 4}}},
+            TypeError,
+            "'x' is refused: .* no option 'widht'",
+        ),
         (
             {"x": {"design": [conv(4), gap_head()]}},
             ValueError,
@@ -295,7 +284,7 @@ def test_the_seed_is_no_choice() -> None:
 def test_a_change_that_says_nothing_of_one_choice_is_refused_before_anything_runs(
     changes: Any, error: type[Exception], sentence: str, tmp_path: Path
 ) -> None:
-    inline = Inline(wobbling(lambda _spec: 0))
+    inline = erring(wobbling(lambda _spec: 0))
     with pytest.raises(error, match=sentence):
         ablate(tiny(), changes, SEEDS, tmp_path, inline)
     assert inline.ran == []
@@ -321,7 +310,7 @@ def test_the_base_is_a_spec(tmp_path: Path) -> None:
 
 
 def test_a_notebook_shows_the_table_how_to_read_it_and_a_sentence_a_change(tmp_path: Path) -> None:
-    inline = Inline(wobbling(lambda spec: 0.2 * (spec.depth == 14)))
+    inline = erring(wobbling(lambda spec: 0.2 * (spec.depth == 14)))
     ablation = ablate(tiny(), {"a<b": {"depth": 14}, "same": {}}, SEEDS, tmp_path, inline)
     base, deep, same = ablation.table.rows
     assert base[:3] == ["base", "", "29.7"]  # 29, 30 and 30 for the seeds 3, 1 and 4
@@ -334,7 +323,7 @@ def test_a_notebook_shows_the_table_how_to_read_it_and_a_sentence_a_change(tmp_p
 
 
 def test_french_has_its_comma(tmp_path: Path) -> None:
-    inline = Inline(wobbling(lambda spec: 0.2 * (spec.depth == 14)))
+    inline = erring(wobbling(lambda spec: 0.2 * (spec.depth == 14)))
     i18n.set_language("fr")
     ablation = ablate(tiny(), {"profond": {"depth": 14}}, SEEDS, tmp_path, inline)
     assert "20,0" in str(ablation)

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from making_records import tiny
-from test_degradation_sweep import Inline
+from running_sweeps import Inline
 
-from course_utils.degradation import estimating, sweep, sweeping
-from course_utils.experiments import Store
+from course_utils.experiments import Store, estimating, sweep, sweeping
 from course_utils.experiments.interrupting import postponed
 
 

@@ -1,0 +1,165 @@
+"""Runs on a Dask cluster, whose workers may be anywhere, come late and go early."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+from course_utils.arguments import whole_number
+from course_utils.experiments.families import FAMILIES
+from course_utils.experiments.spec import Spec
+from course_utils.experiments.sweeping import SweepError
+from course_utils.i18n import _, duration
+
+__all__ = ["DaskExecutor", "dask_executor"]
+
+LOOK = 2.0  # seconds between two looks at the workers
+TRIMMING = "MALLOC_TRIM_THRESHOLD_"
+
+
+class DaskExecutor(Executor):
+    """The executor of a Dask client, which tells when no worker is left to do the work.
+
+    Dask's own would wait for ever without a word.
+
+    Args:
+        client: Dask's, of the cluster.
+        patience: seconds to wait for a worker before giving up; None for ever.
+    """
+
+    def __init__(self, client: Any, patience: float | None = None) -> None:
+        self._client, self._patience = client, patience
+        # Not pure: a run that failed is run again, and not answered with its old error.
+        self._executor: Executor = client.get_executor(pure=False)
+        self._looked = -LOOK
+        self._deserted: float | None = None
+        self._had_workers = False
+
+    @property
+    def workers(self) -> int:
+        """Calls that the cluster can do at once, now."""
+        return sum(self._client.nthreads().values())
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Do ``fn(*args, **kwargs)`` in a worker, as soon as there is one."""
+        return self._executor.submit(fn, *args, **kwargs)
+
+    def news(self) -> str:
+        """What has become of the workers since the last look, in a sentence; mostly nothing.
+
+        Raises:
+            SweepError: there was none for longer than ``patience``.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK:
+            return ""
+        self._looked, workers = now, self.workers
+        if workers:
+            self._had_workers, was_deserted, self._deserted = True, self._deserted, None
+            if was_deserted is None:
+                return ""
+            return _("Workers of the cluster: {number}.").format(number=workers)
+        if self._deserted is None:
+            self._deserted = now
+            if not self._had_workers:
+                return _("The cluster has no worker yet: the runs wait for one.")
+            return _(
+                "No worker of the cluster is left: the runs wait for one. If none will come, stop "
+                "with Ctrl-C: what is done is saved, and the same command goes on from there."
+            )
+        if self._patience is not None and now - self._deserted >= self._patience:
+            raise SweepError(
+                _(
+                    "The cluster had no worker for {time}, so the sweep has ended. What is done "
+                    "is saved, and the same command goes on from there."
+                ).format(time=duration(now - self._deserted))
+            )
+        return ""
+
+
+@contextlib.contextmanager
+def dask_executor(
+    address: str, specs: Iterable[Spec] = (), *, patience: float | None = None, **parameters: Any
+) -> Iterator[tuple[DaskExecutor, int]]:
+    """The executor of a Dask cluster and its number of workers, let go of with the block.
+
+    Args:
+        address: that of the scheduler, ``tcp://…``; the path of its ``scheduler.json``;
+            ``"local"`` for processes of this machine; or ``"slurm"`` for workers that are jobs of
+            a Slurm cluster, which come when its queue lets them.
+        specs: the runs; files of the reader's own nets are sent to the workers.
+        patience: seconds to wait for a worker where there is none; None for ever.
+        parameters: of ``distributed.LocalCluster`` or ``dask_jobqueue.SLURMCluster``; ``jobs`` is
+            the number of workers.
+
+    Raises:
+        ModuleNotFoundError: Dask is not installed.
+        OSError: nobody answers at that address.
+    """
+    distributed = importlib.import_module("distributed")
+    with contextlib.ExitStack() as stack:
+        if address in ("local", "slurm"):
+            jobs = whole_number("jobs", parameters.pop("jobs", 1), at_least=1)
+            cluster = stack.enter_context(_own_cluster(distributed, address, jobs, **parameters))
+            client = stack.enter_context(distributed.Client(cluster))
+            if address == "local":
+                client.wait_for_workers(jobs)
+        else:
+            where = {"scheduler_file" if address.endswith(".json") else "address": address}
+            try:
+                client = stack.enter_context(distributed.Client(**where))
+            except (OSError, ValueError) as error:
+                raise OSError(
+                    _("No Dask scheduler answers at {address} ({reason}).").format(
+                        address=address, reason=error
+                    )
+                ) from error
+            jobs = 1
+        for file in _own_files(specs):
+            client.upload_file(str(file))
+        executor = DaskExecutor(client, patience)
+        yield executor, max(jobs, executor.workers)
+
+
+def _own_cluster(distributed: Any, kind: str, jobs: int, **parameters: Any) -> Any:
+    if kind == "local":
+        with _memory_kept():
+            return distributed.LocalCluster(
+                n_workers=jobs,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=logging.ERROR,  # that a worker needed a nudge to end is no news
+                **parameters,
+            )
+    cluster = importlib.import_module("dask_jobqueue").SLURMCluster(
+        **{"cores": 1, "processes": 1, "memory": "4GB", **parameters}
+    )
+    cluster.scale(jobs=jobs)
+    return cluster
+
+
+def _memory_kept() -> contextlib.AbstractContextManager[Any]:
+    """Workers that are started meanwhile keep the memory that a step has let go of.
+
+    By default Dask has theirs given back to the system at once, so that a step takes each of its
+    maps anew from there, page by page: a third more time for the nets of the course.
+    """
+    config = importlib.import_module("dask").config
+    key = "distributed.nanny.pre-spawn-environ"
+    variables = {name: each for name, each in config.get(key).items() if name != TRIMMING}
+    kept: contextlib.AbstractContextManager[Any] = config.set({key: variables})
+    return kept
+
+
+def _own_files(specs: Iterable[Spec]) -> list[Path]:
+    """The files of the reader's own nets."""
+    modules = {spec.family.split(":")[0] for spec in specs if spec.family not in FAMILIES}
+    files = (getattr(sys.modules.get(name), "__file__", None) for name in sorted(modules))
+    return [Path(file) for file in files if file]
