@@ -8,11 +8,12 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_utils.i18n import _
 
 __all__ = [
+    "checked_module",
     "checked_shape",
     "checked_size",
     "described",
@@ -104,6 +105,21 @@ def one_of(option: str, value: object, choices: tuple[str, ...]) -> str:
             )
         )
     return value
+
+
+def checked_module(model: object) -> nn.Module:
+    """``model`` if it is a module.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            _("The model is a {type}: expected a torch.nn.Module.").format(
+                type=type(model).__name__
+            )
+        )
+    return model
 
 
 def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
