@@ -20,8 +20,8 @@ CONTENT := $(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1
 READY   := $(VENV)/installed-$(CONTENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-browser lab site student badges colab images messages format \
-	pins clean
+.PHONY: help install run check test test-browser test-cluster lab site student badges colab images \
+	messages format pins clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -41,6 +41,9 @@ test: $(READY) ## check everything: lint, types, unit tests, doctests, both edit
 
 test-browser: $(READY) ## run the lessons in JupyterLab, in a browser: Chromium, fetched if there is none
 	@$(PY) -m course test --browser
+
+test-cluster: $(READY) ## run sweeps on a Slurm of one node, started for them, and have its jobs fail
+	@$(PY) -m course test --cluster
 
 lab: $(READY) ## open JupyterLab on the first lesson (EDITION)
 	@$(PY) -m course lab --language $(EDITION)

@@ -126,6 +126,7 @@ def _add_test(commands: Any) -> None:
         action="store_true",
         help=_("only the lessons in JupyterLab, fetching Chromium where there is none"),
     )
+    test.add_argument("--cluster", action="store_true", help=_("only the sweeps on Slurm"))
 
 
 def _add_notebooks(subparsers: Any) -> None:
@@ -317,11 +318,12 @@ def _site(_arguments: argparse.Namespace) -> int:
 
 
 def _test(arguments: argparse.Namespace) -> int:
-    parts = (
-        [testing.in_jupyterlab(REPOSITORY, fetch=True)]
-        if arguments.browser
-        else testing.parts_of(REPOSITORY, fast=arguments.fast)
-    )
+    parts = []
+    if arguments.browser:
+        parts.append(testing.in_jupyterlab(REPOSITORY, fetch=True))
+    if arguments.cluster:
+        parts.append(testing.on_slurm(REPOSITORY))
+    parts = parts or testing.parts_of(REPOSITORY, fast=arguments.fast)
     results = testing.run_parts(parts)
     print("\n" + testing.table(results))
     return FAILED if any(result.passed is False for result in results) else 0

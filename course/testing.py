@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +16,16 @@ from course.lessons import find_lessons
 from course.running import inject_profile
 from course_utils.i18n import _
 
-__all__ = ["Part", "Result", "Skipped", "in_jupyterlab", "parts_of", "run_parts", "table"]
+__all__ = [
+    "Part",
+    "Result",
+    "Skipped",
+    "in_jupyterlab",
+    "on_slurm",
+    "parts_of",
+    "run_parts",
+    "table",
+]
 
 # A lesson's longest cell trains for minutes, and on a slow machine several times longer.
 CELL_TIMEOUT = 1200  # seconds
@@ -87,6 +98,7 @@ def parts_of(root: Path, *, fast: bool = False) -> list[Part]:
             lambda: lessons([lesson.path for lesson in find_lessons(root, "fr")]),
         ),
         Part(_("Lessons in English, quick profile"), english),
+        on_slurm(root),
         in_jupyterlab(root),
     ]
 
@@ -113,6 +125,30 @@ def in_jupyterlab(root: Path, *, fetch: bool = False) -> Part:
         return _python(root, "pytest", "tests/course/lessons_in_lab.py")
 
     return Part(_("Lessons in JupyterLab, quick profile"), passes)
+
+
+SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+
+def slurm_programs_missing() -> list[str]:
+    """What a Slurm of this machine's own would need and is not installed."""
+    programs = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
+    return [name for name in programs if shutil.which(name, path=SYSTEM_PATH) is None]
+
+
+def on_slurm(root: Path) -> Part:
+    """Sweeps on a Slurm of one node, started for them: jobs cancelled, out of time, and so on."""
+
+    def passes() -> bool:
+        if missing := slurm_programs_missing():
+            raise Skipped(
+                _(
+                    "there is no Slurm ({missing}); Debian's packages slurm-wlm and munge bring it"
+                ).format(missing=", ".join(missing))
+            )
+        return _python(root, "pytest", "tests/cluster/on_slurm.py")
+
+    return Part(_("Sweeps on a Slurm of one node"), passes)
 
 
 def _python(root: Path, *arguments: str) -> bool:

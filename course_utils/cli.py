@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from course_utils.arguments import whole_number
 from course_utils.commands import (
     FAILED,
     INTERRUPTED,
@@ -18,7 +19,7 @@ from course_utils.commands import (
 )
 from course_utils.degradation.command import parse_setting, specs_of, sweep_and_show
 from course_utils.experiments import SweepError
-from course_utils.experiments.engines import Engine, job_options
+from course_utils.experiments.engines import Engine
 from course_utils.i18n import _
 
 __all__ = ["main"]
@@ -113,17 +114,11 @@ def _add_places(group: Any) -> None:
         "--cluster",
         metavar=_("ADDRESS"),
         help=_(
-            "a Dask cluster: its scheduler's address or scheduler.json, slurm to start one by "
-            "jobs, local to start one here"
+            "a Dask cluster: its scheduler's address or scheduler.json, slurm for workers in jobs "
+            "of Slurm, local to start one here"
         ),
     )
-    group.add_argument(
-        "--slurm",
-        nargs="?",
-        const="slurm",
-        choices=["slurm", "local"],
-        help=_("a Slurm job for each run, by submitit; local does without Slurm, to try it"),
-    )
+    group.add_argument("--slurm", nargs="?", const="slurm", help=argparse.SUPPRESS)
     group.add_argument(
         "--partition", metavar=_("NAME"), help=_("partition of the jobs, on a Slurm cluster")
     )
@@ -138,12 +133,12 @@ def _add_places(group: Any) -> None:
         group,
         "--jobs-folder",
         "build/jobs",
-        _("scripts and logs of the jobs; every node must see it"),
+        _("logs of the jobs; every node must see it"),
     )
     _add_setting(
         group,
         "--cluster-option",
-        _("any other option of submitit or Dask, as slurm_account=course"),
+        _("any other option of sbatch, as account=course, or of Dask's cluster here"),
     )
 
 
@@ -172,14 +167,23 @@ def _sweep(arguments: argparse.Namespace) -> int:
         family_options=given["family_option"],
         **{name: said[name] for name in (*names, "device", "precision", "threads")},
     )
-    options = job_options(
-        arguments.cluster, arguments.partition, arguments.time, given["cluster_option"]
-    )
+    if arguments.slurm is not None:
+        raise ValueError(
+            _(
+                "--slurm is gone: type --cluster slurm instead, or --cluster local for --slurm "
+                "local. What else a job needs is said in sbatch's own words, as --cluster-option "
+                "account=course."
+            )
+        )
+    options = given["cluster_option"]
+    if arguments.partition is not None:
+        options["partition"] = arguments.partition
+    if arguments.time is not None:
+        options["time"] = whole_number("--time", arguments.time, at_least=1)
     engine = Engine(
         workers=arguments.workers,
         per_gpu=arguments.per_gpu,
         cluster=arguments.cluster,
-        slurm=arguments.slurm,
         options=options,
         folder=arguments.jobs_folder,
         patience=arguments.patience,
