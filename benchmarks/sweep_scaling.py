@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.degradation import Spec, sweep
-from course_utils.degradation.command import Engine, specs_of
+from course_utils.degradation.profiles import specs_of
+from course_utils.experiments.engines import Engine
 from course_utils.experiments.record import describe_machine
 from course_utils.experiments.sweeping import local_executor
 

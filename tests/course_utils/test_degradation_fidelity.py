@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from course_utils import training
 from course_utils.datasets import Dataset, Split, load
 from course_utils.degradation import fidelity_notes, verdict
-from course_utils.degradation.command import specs_of
+from course_utils.degradation.profiles import specs_of
 from course_utils.experiments import Record, Spec, run
 from course_utils.experiments.running import recipe_of
 from course_utils.training import (
