@@ -520,7 +520,7 @@ def test_an_image_with_a_logit_that_is_not_finite_counts_as_wrong(broken: float)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
-def test_how_many_images_at_a_time_changes_nothing(batch_size: int) -> None:
+def test_the_batch_size_of_a_measurement_changes_nothing(batch_size: int) -> None:
     whole = evaluate(net(), noise(5), device="cpu")
     parts = evaluate(net(), noise(5), batch_size=batch_size, device="cpu")
     assert parts.error == whole.error
@@ -528,7 +528,7 @@ def test_how_many_images_at_a_time_changes_nothing(batch_size: int) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [0, -3])
-def test_measuring_no_image_at_a_time_is_refused(batch_size: int) -> None:
+def test_a_batch_size_below_one_is_refused(batch_size: int) -> None:
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         evaluate(net(), noise(), batch_size=batch_size, device="cpu")
 
