@@ -20,7 +20,6 @@ __all__ = [
     "DescribedFigure",
     "family_style",
     "finish",
-    "show_described",
     "style_of",
 ]
 
@@ -41,11 +40,14 @@ class DescribedFigure(Figure):
 
     Args:
         description: what there is to see, in words and numbers.
-        size: width and height in inches.
+        inches: width and height.
     """
 
-    def __init__(self, description: str, size: tuple[float, float] = (8.0, 4.0)) -> None:
-        super().__init__(figsize=size, dpi=100, facecolor="white", layout="constrained")
+    size: tuple[int, int] | None = None
+    """Width and height at which it is shown, in pixels; its own by default."""
+
+    def __init__(self, description: str, inches: tuple[float, float] = (8.0, 4.0)) -> None:
+        super().__init__(figsize=inches, dpi=100, facecolor="white", layout="constrained")
         self.description = description
 
     def png(self) -> bytes:
@@ -59,29 +61,14 @@ class DescribedFigure(Figure):
 
     def _ipython_display_(self) -> None:
         """Show the picture, then its description, folded: not every reader shows ``alt``."""
-        show_described(self.png(), self.description)
-
-
-def show_described(png: bytes, description: str, *, size: tuple[int, int] | None = None) -> None:
-    """Show a PNG in a notebook, then its description, folded: not every reader shows ``alt``.
-
-    Args:
-        png: the picture.
-        description: its alternative text, and what stands in its place where there are none.
-        size: width and height to show it at, in pixels; its own by default.
-    """
-    about: dict[str, Any] = {"alt": description}
-    if size is not None:
-        about |= {"width": size[0], "height": size[1]}
-    picture = {"image/png": png, "text/plain": description}
-    display(picture, raw=True, metadata={"image/png": about})  # type: ignore[no-untyped-call]
-    summary = _("Description of the figure")
-    words = {
-        "text/html": f"<details><summary>{escape(summary)}</summary>"
-        f"<p>{escape(description)}</p></details>",
-        "text/plain": "",
-    }
-    display(words, raw=True)  # type: ignore[no-untyped-call]
+        about: dict[str, Any] = {"alt": self.description}
+        if self.size is not None:
+            about |= {"width": self.size[0], "height": self.size[1]}
+        picture = {"image/png": self.png(), "text/plain": self.description}
+        display(picture, raw=True, metadata={"image/png": about})  # type: ignore[no-untyped-call]
+        summary = escape(_("Description of the figure"))
+        words = f"<details><summary>{summary}</summary><p>{escape(self.description)}</p></details>"
+        display({"text/html": words, "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def style_of(index: int) -> dict[str, Any]:
