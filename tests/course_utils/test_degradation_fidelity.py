@@ -22,6 +22,7 @@ from course_utils.training import (
     evaluate,
     fit,
     learning_rate_at,
+    measuring,
     reestimate_batch_norm,
 )
 
