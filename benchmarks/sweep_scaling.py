@@ -28,7 +28,7 @@ from typing import Any
 
 from measuring import RESULTS, extremes, ratio, write
 
-from course_utils.degradation.command import specs_of
+from course_utils.degradation.profiles import specs_of
 from course_utils.experiments import Spec, local_executor, sweep
 from course_utils.experiments.engines import Engine
 from course_utils.experiments.record import describe_machine

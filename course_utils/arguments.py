@@ -8,9 +8,32 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from torch import Tensor, nn
+
 from course_utils.i18n import _
 
-__all__ = ["checked_shape", "checked_size", "flag", "known_options", "one_of", "whole_number"]
+__all__ = [
+    "checked_module",
+    "checked_shape",
+    "checked_size",
+    "described",
+    "flag",
+    "known_options",
+    "one_of",
+    "whole_number",
+]
+
+
+def described(value: object) -> str:
+    """Type and shape of a tensor, for a sentence; of anything else, its type.
+
+    >>> import torch
+    >>> described(torch.zeros(2, 3)), described([1])
+    ('float32 (2, 3)', 'list')
+    """
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
 
 
 def known_options(name: str, loader: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -84,6 +107,21 @@ def one_of(option: str, value: object, choices: tuple[str, ...]) -> str:
     return value
 
 
+def checked_module(model: object) -> nn.Module:
+    """``model`` if it is a module.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            _("The model is a {type}: expected a torch.nn.Module.").format(
+                type=type(model).__name__
+            )
+        )
+    return model
+
+
 def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     """The shape of an image, ``(channels, height, width)``.
 
@@ -101,7 +139,12 @@ def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def checked_size(size: int | Sequence[int]) -> tuple[int, int]:
-    """``size`` as (height, width), in positive integers."""
+    """``size``, one number or two, as (height, width).
+
+    Raises:
+        TypeError: not made of integers.
+        ValueError: not one or two positive ones.
+    """
     pair = tuple(size) if isinstance(size, list | tuple) else (size, size)
     if any(isinstance(side, bool) or not isinstance(side, numbers.Integral) for side in pair):
         raise TypeError(

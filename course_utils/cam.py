@@ -10,17 +10,17 @@ come from the tensor that was really pooled, whatever the layers before it are c
 from __future__ import annotations
 
 import math
-import numbers
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils.arguments import checked_size
+from course_utils.arguments import checked_module, checked_size
 from course_utils.head import Head, run_to_head
 from course_utils.i18n import _
 from course_utils.inference import evaluating, kept_random_state
@@ -37,6 +37,7 @@ TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
 ROUNDOFFS = 8
 TF32_ROUNDOFF = 2.0**-11
 BF16_ROUNDOFF = 2.0**-9
+INT8_ROUNDOFF = 2.0**-8  # of the largest; one bit of eight may be kept in reserve
 
 
 # ------------------------------------------------------------------------------------ the answer
@@ -199,22 +200,12 @@ def _class_index(classes: Any, logits: Tensor) -> Tensor:
         "expected an integer from 0 to {last}, or {batch} of them (one for each image), or None "
         "for the predicted class"
     ).format(last=count - 1, batch=batch)
-    single = _as_integer(classes)
-    if single is not None:
-        index = torch.tensor(single)
-    elif isinstance(classes, list | tuple):
-        integers = [_as_integer(value) for value in classes]
-        if None in integers:
-            raise TypeError(
-                _("{value} is not a class: {expected}.").format(
-                    value=repr(classes[integers.index(None)]), expected=expected
-                )
-            )
-        index = torch.tensor(integers, dtype=torch.int64)
-    elif _is_array(classes) and _holds_integers(torch.as_tensor(classes)):
-        index = torch.as_tensor(classes).to(torch.int64)
-    else:
-        what = str(classes.dtype) if _is_array(classes) else repr(classes)
+    try:
+        index = torch.as_tensor(classes if isinstance(classes, Tensor) else np.asarray(classes))
+    except (TypeError, ValueError):  # words, or lists that differ in length
+        index = torch.tensor(math.nan)
+    if index.numel() and (index.dtype == torch.bool or index.dtype.is_floating_point):
+        what = index.dtype if isinstance(classes, Tensor | np.ndarray) else repr(classes)
         raise TypeError(
             _("{value} is not a class: {expected}.").format(value=what, expected=expected)
         )
@@ -226,6 +217,7 @@ def _class_index(classes: Any, logits: Tensor) -> Tensor:
                 shape=tuple(index.shape), expected=expected
             )
         )
+    index = index.to(torch.int64)
     outside = index[(index < 0) | (index >= count)]
     if len(outside):
         raise ValueError(
@@ -236,29 +228,12 @@ def _class_index(classes: Any, logits: Tensor) -> Tensor:
     return index
 
 
-def _is_array(value: Any) -> bool:
-    """Whether ``value`` is a tensor or a NumPy array."""
-    return hasattr(value, "dtype") and hasattr(value, "shape")
-
-
-def _holds_integers(values: Tensor) -> bool:
-    """Whether the tensor's type is an integer one (bool is not)."""
-    return not (values.dtype == torch.bool or values.is_floating_point() or values.is_complex())
-
-
-def _as_integer(value: Any) -> int | None:
-    """``value`` as an ``int`` if it is one integer, whoever made it; ``True`` is not one."""
-    if isinstance(value, Tensor):
-        return int(value) if value.dim() == 0 and _holds_integers(value) else None
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        return None
-    return int(value)
-
-
 # ------------------------------------------------------------------------------- the public door
 
 
-def class_activation_maps(model: nn.Module, images: Tensor, *, bias: bool = True) -> CAM:
+def class_activation_maps(
+    model: nn.Module, images: Tensor, *, bias: bool = True, entry: str | int | None = None
+) -> CAM:
     """The class activation maps of every class, from one forward pass.
 
     The model runs in evaluation mode, without gradients, and is left exactly as it was: no hook,
@@ -270,6 +245,8 @@ def class_activation_maps(model: nn.Module, images: Tensor, *, bias: bool = True
         images: ``(B, C_in, H, W)``, prepared as the model takes them.
         bias: whether the linear layer's bias is in the maps; with it, ``maps.mean((2, 3))`` equals
             the logits.
+        entry: where the logits are in what the model answers, if that is not a tensor: a key of a
+            dictionary, or a position in a tuple.
 
     Returns:
         A ``CAM`` with maps ``(B, C, h, w)``, raw and signed, and logits ``(B, C)``. Maps are in
@@ -295,20 +272,13 @@ def class_activation_maps(model: nn.Module, images: Tensor, *, bias: bool = True
     >>> torch.allclose(cam.maps.mean((2, 3)), cam.logits, atol=1e-6)
     True
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            _("The model is a {type}: expected a torch.nn.Module.").format(
-                type=type(model).__name__
-            )
-        )
-    _check_images(images)
-    # A compiled module keeps the original one, with the same parameters, under this name; the
-    # compiled code cannot be followed layer by layer.
-    model = getattr(model, "_orig_mod", model)
+    checked_module(model)
+    _check_images(images, model)
+    model = getattr(model, "_orig_mod", model)  # of a compiled one
     with torch.no_grad():
         with evaluating(model), kept_random_state(images.device):
             try:
-                output, head = run_to_head(model, images)
+                output, head = run_to_head(model, images, entry)
             except RuntimeError as failure:
                 _explain_mismatch(model, images, failure)
                 raise
@@ -327,8 +297,8 @@ def class_activation_maps(model: nn.Module, images: Tensor, *, bias: bool = True
     return CAM(maps, logits, head.feature_layer, head.linear_layer, bias, error)
 
 
-def _check_images(images: Tensor) -> None:
-    """Refuse images that no model could take."""
+def _check_images(images: Tensor, model: nn.Module) -> None:
+    """Refuse images that no model could take, and what is made of shapes alone."""
     if not isinstance(images, Tensor):
         raise TypeError(
             _("The images are a {type}: expected a torch.Tensor (B, C, H, W).").format(
@@ -346,6 +316,13 @@ def _check_images(images: Tensor) -> None:
         raise ValueError(
             _("The images have shape {shape}: expected at least one image and one pixel.").format(
                 shape=tuple(images.shape)
+            )
+        )
+    if any(tensor.is_meta for tensor in (images, *model.parameters(), *model.buffers())):
+        raise ValueError(
+            _(
+                "On the meta device there are shapes and no numbers, and so no maps: load the "
+                "images and the model's weights on the CPU or on an accelerator."
             )
         )
     # The sum meets every NaN and infinity in one pass; it may also overflow by itself, so only a
@@ -427,8 +404,9 @@ def _checked_error(maps: Tensor, logits: Tensor, head: Head, *, bias: bool) -> f
     # Large terms that cancel leave a small logit, next to which honest rounding looks large.
     terms = head.weight.to(maps.dtype).abs() @ head.features.to(maps.dtype).abs().mean((2, 3)).T
     size = (terms.T + (offset.abs() if isinstance(offset, Tensor) else 0)).max().item()
-    roundoff = torch.finfo(maps.dtype).eps / 2 if reduced is None else reduced
-    if difference <= ROUNDOFFS * roundoff * size:
+    numbers = torch.finfo(maps.dtype)
+    roundoff = numbers.eps / 2 if reduced is None else reduced
+    if difference <= ROUNDOFFS * max(roundoff * size, numbers.tiny):
         return error
     raise ValueError(
         _(
@@ -442,6 +420,8 @@ def _checked_error(maps: Tensor, logits: Tensor, head: Head, *, bias: bool) -> f
 def _reduced_roundoff(head: Head, logits: Tensor) -> float | None:
     """The unit roundoff of the head's products, where it is coarser than float32; else ``None``."""
     dtypes = {head.features.dtype, head.weight.dtype, head.dtype, logits.dtype}
+    if head.is_quantized:
+        return INT8_ROUNDOFF
     if torch.bfloat16 in dtypes:
         return BF16_ROUNDOFF
     if torch.float16 in dtypes:

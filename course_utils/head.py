@@ -1,29 +1,35 @@
-"""Find the global average pooling and the linear layer that end a network, by following a run.
+"""Find the average pooling and the linear layer that end a network, by following a run.
 
-What counts is what the network does with the reader's own input, not what its layers are called:
-every torch function called during one forward pass is seen, and from the moment a feature map is
-pooled, what becomes of it is followed to the logits.
+What counts is what the network computes from the reader's own input, not how it is written: every
+operation that torch carries out during one forward pass is seen, those of functions and of traced
+or exported networks too. From the moment a feature map is averaged, its means are followed to the
+logits, for as long as nothing but a linear layer is made of them.
 """
 
 from __future__ import annotations
 
+import math
+import re
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from operator import mul, truediv
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook
-from torch.overrides import TorchFunctionMode
+from torch.nn.modules.module import (
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from course_utils.i18n import _
 
 __all__ = ["Head", "run_to_head"]
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,21 +42,26 @@ class Head:
     feature_layer: str
     linear_layer: str
     dtype: torch.dtype  # in which the linear layer answered
+    is_quantized: bool  # whether it multiplied integers of 8 bits
 
 
-def run_to_head(model: nn.Module, images: Tensor) -> tuple[Tensor, Head]:
+def run_to_head(
+    model: nn.Module, images: Tensor, entry: str | int | None = None
+) -> tuple[Tensor, Head]:
     """Run ``model`` once and say what was pooled, and by which linear layer it was read.
 
     Args:
         model: a classifier, in evaluation mode.
         images: ``(B, C_in, H, W)``.
+        entry: where the logits are in what the model answers, if that is not a tensor.
 
     Returns:
-        The model's output, ``B * C`` values, and its head.
+        The logits, ``B * C`` values, and the model's head.
 
     Raises:
         ValueError: the head is not global average pooling then one linear layer (dropout that is
-            off and reshaping may stand between); the sentence says what it is instead.
+            off, reshaping and a constant factor may stand between); the sentence says what it is
+            instead.
 
     >>> net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.ReLU(), nn.Linear(3, 2))
     >>> run_to_head(net, torch.rand(1, 3, 4, 4))
@@ -58,424 +69,514 @@ def run_to_head(model: nn.Module, images: Tensor) -> tuple[Tensor, Head]:
         ...
     ValueError: The activation `relu` stands between the pooling and `3`: class activation maps ...
     """
-    tracer = _HeadTracer()
-    with tracer.watching_modules(), tracer:
-        output = model(images)
-    names = {module: name for name, module in model.named_modules() if name}
-    return output, _find_head(tracer, output, images, names)
+    tracer = _HeadTracer(len(images))
+    # Compiled code would run in one opaque piece.
+    with torch.compiler.set_stance("force_eager"), tracer.watching_modules(), tracer:
+        answer = model(images)
+    logits = _logits(answer, entry)
+    names = {
+        module: name.replace("_orig_mod.", "") for name, module in model.named_modules() if name
+    }
+    return logits, _find_head(tracer.ways.get(logits), logits, images, names)
 
 
-@dataclass(eq=False, slots=True)
-class _Step:
-    """One step on the way from a feature map to the logits.
+def _logits(answer: Any, entry: str | int | None) -> Tensor:
+    """The tensor of logits in what a model answers."""
+    if entry is None and isinstance(answer, Tensor):
+        return answer
+    entries: dict[Any, Any] = {}
+    if isinstance(answer, Mapping):
+        entries = dict(answer)
+    elif isinstance(answer, Sequence):
+        entries = dict(enumerate(answer))
+    logits = entries.get(entry)
+    if not isinstance(logits, Tensor):
+        raise ValueError(
+            _(
+                "The model answers a {type}, not a tensor of logits: entry=… says where they are, "
+                "and is one of {entries}."
+            ).format(type=type(answer).__name__, entries=", ".join(map(repr, entries)) or "–")
+        )
+    return logits
 
-    ``kind`` is ``"average"`` (global average pooling), ``"part"`` (an average over only a part of
-    the map), ``"maximum"`` (global max pooling), ``"spread"`` (a map reshaped or partly averaged,
-    still to be averaged), ``"flattened"`` (a whole map laid out as a vector), ``"linear"`` or
-    ``"other"``.
+
+# ------------------------------------------------------------------------- what is made of a map
+
+
+@dataclass(frozen=True, eq=False)
+class _Linear:
+    """One linear layer on the way."""
+
+    weight: Tensor  # (C, K)
+    bias: Tensor | None  # (C,)
+    address: int  # of the weights that the model holds
+    module: nn.Module | None  # the innermost that was running
+    dtype: torch.dtype
+    is_quantized: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """How a tensor came from a feature map.
+
+    Its values are, in order, ``scale`` times averages of ``features`` over positions, ``left`` of
+    them for each image and channel: 1 once all positions are averaged. Then came the ``steps``,
+    each a linear layer or the name of another operation.
     """
 
-    kind: str
-    name: str
-    parent: _Step | None = None
-    features: Tensor | None = None  # (B, K, h, w), for all but "linear" and "other"
-    layer: nn.Module | None = None  # the module that had run last when the features were pooled
+    features: Tensor | None  # (B, K, h, w); None if a linear layer read something else
+    left: int = 1
+    layer: nn.Module | None = None  # the module that had run last when the features were there
     is_output: bool = False  # whether that module returned the features themselves
-    rectified: bool = False  # whether the features came straight out of an activation
-    weight: Tensor | None = None  # (C, K), for "linear"
-    bias: Tensor | None = None  # (C,), for "linear"
-    dtype: torch.dtype | None = None  # of the answer, for "linear"
+    is_rectified: bool = False  # whether the features came straight out of a ReLU
+    pooling: str = "average"  # "maximum", "flattened", or "part": positions do not count alike
+    scale: float = 1.0
+    steps: tuple[_Linear | str, ...] = ()
+
+    @property
+    def is_average(self) -> bool:
+        """Whether nothing but averages was made of the map so far."""
+        return self.pooling == "average" and not self.steps
 
 
-_ACTIVATIONS = {
-    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
-    "leaky_relu", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6", "rrelu", "selu",
-    "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh", "threshold",
-}  # fmt: skip
-_AVERAGES = {F.adaptive_avg_pool2d, torch._C._nn.adaptive_avg_pool2d, F.avg_pool2d}
-_MEANS = {torch.mean, Tensor.mean}
-_MAXIMA = {
-    F.adaptive_max_pool2d, F.max_pool2d, torch.amax, Tensor.amax, torch.max, Tensor.max,
-}  # fmt: skip
-_RESHAPES = {torch.flatten, Tensor.flatten, torch.reshape, Tensor.reshape, Tensor.view}
-_DROPOUTS = {
-    F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout,
-    torch.dropout,
-}  # fmt: skip
-# What changes neither the values (casts round them) nor the order they are stored in.
-_UNCHANGED = _RESHAPES | {
-    torch.squeeze, Tensor.squeeze, torch.unsqueeze, Tensor.unsqueeze, Tensor.view_as,
-    Tensor.reshape_as, Tensor.contiguous, torch.clone, Tensor.clone, torch.detach, Tensor.detach,
-    Tensor.to, Tensor.float, Tensor.double, Tensor.half, Tensor.bfloat16, Tensor.type,
-    Tensor.type_as, Tensor.cpu, Tensor.cuda,
-}  # fmt: skip
-_RECTIFIERS = {F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
-# Where a way worth following can begin; all other functions are let through untouched.
-_BEGINNINGS = _AVERAGES | _MEANS | _MAXIMA | _RESHAPES | {F.linear}
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """One operation on a tensor that is followed."""
+
+    func: Any
+    given: dict[str, Any]  # every argument by its name
+    source: Tensor  # the argument that is followed
+    out: Tensor
+    batch: int  # number of images
+    module: nn.Module | None  # the innermost that is running
+    is_followed: Callable[[Any], bool]
+
+    @property
+    def operation(self) -> Any:
+        """The operation, whatever the types of its arguments."""
+        return self.func.overloadpacket
+
+    @property
+    def other(self) -> Any:
+        """What a sum or a product has beside the tensor that is followed."""
+        given = self.given
+        return given["other"] if given["self"] is self.source else given["self"]
+
+    def one_row(self, value: Any) -> Tensor | None:
+        """What is added to each image's answer, ``(C,)``; ``None`` if it is not always the same."""
+        value = torch.as_tensor(value, device=self.out.device)
+        if self.is_followed(value) or value.numel() not in (1, self.out.numel() // self.batch):
+            return None
+        return value.expand_as(self.out).reshape(self.batch, -1)[0]
 
 
-class _ByTensor(Generic[Value]):
-    """Values kept with tensors, by identity, and forgotten when the tensors are."""
-
-    def __init__(self) -> None:
-        self.entries: dict[int, tuple[weakref.ref[Tensor], Value]] = {}
-
-    def get(self, key: Any) -> Value | None:
-        entry = self.entries.get(id(key))
-        return entry[1] if entry is not None and entry[0]() is key else None
-
-    def set(self, key: Tensor, value: Value | None) -> None:
-        """Keep ``value`` with ``key``; ``None`` forgets what was kept."""
-        entries, number = self.entries, id(key)
-        if value is None:
-            entries.pop(number, None)
-        else:
-            entries[number] = (weakref.ref(key, lambda _gone: entries.pop(number, None)), value)
+aten, quantized = torch.ops.aten, torch.ops.quantized
+# What copies the values in their order (casts round them), or sees them in another shape in place.
+_COPIES = (
+    aten.clone, aten._to_copy, aten._unsafe_view, aten.lift_fresh, aten.dequantize,
+    aten.as_strided_, aten.squeeze_, aten.unsqueeze_,
+)  # fmt: skip
 
 
-class _HeadTracer(TorchFunctionMode):
-    """Follows what becomes of pooled feature maps while a model runs.
+def _rearranged(call: _Call, way: _Way) -> _Way | None:
+    """The same values in the same order, in another shape, type or place."""
+    is_copy = call.operation in _COPIES
+    is_view = call.func.is_view and _layout(call.out) == _layout(call.source)
+    return way if call.out.numel() == call.source.numel() and (is_copy or is_view) else None
 
-    A feature map is held only as long as something pooled from it is alive, so that memory stays
+
+def _layout(tensor: Tensor) -> list[tuple[int, int]]:
+    """In which order the values lie in memory, ``(number, step)``, whatever their shape."""
+    merged: list[tuple[int, int]] = []
+    for number, step in zip(tensor.shape, tensor.stride(), strict=True):
+        if merged and merged[-1][1] == number * step:
+            merged[-1] = (merged[-1][0] * number, step)
+        elif number > 1:
+            merged.append((number, step))
+    return merged
+
+
+def _averaged(call: _Call, way: _Way) -> _Way | None:
+    """A mean or a sum over positions, whole or one dimension at a time."""
+    source, features = call.source, way.features
+    dims = sorted(dim % source.dim() for dim in call.given.get("dim") or ())
+    if not dims or features is None:
+        return None
+    is_whole = source.numel() == features.numel() and source.shape[-1] == features.shape[-1]
+    if is_whole and dims == list(range(1, source.dim() - 1)):  # (B, h, w, K), or (B, h * w, K)
+        way = replace(way, features=features.movedim(-1, 1), left=features.shape[1:3].numel())
+    elif way.left % source.shape[dims[0] :].numel():
+        return None
+    number = math.prod(source.shape[dim] for dim in dims)
+    scale = way.scale * (number if call.operation is aten.sum else 1)
+    return replace(way, left=way.left // number, scale=scale)
+
+
+def _pooled(call: _Call, way: _Way) -> _Way | None:
+    """Average pooling to one value a channel."""
+    height, width = call.source.shape[-2:]
+    if call.out.shape[-2:].numel() != 1 or height * width != way.left:
+        return None
+    given = call.given
+    if call.operation is aten._adaptive_avg_pool2d:
+        return replace(way, left=1)
+    (down, across), (top, side) = given["kernel_size"], given["padding"]
+    covers = down - top >= height and across - side >= width
+    ones = torch.ones(1, 1, height, width, dtype=torch.float64)
+    weight = call.func(ones, *list(given.values())[1:]).item()  # 1, unless padding counts too
+    pooling = "average" if covers else "part"
+    return replace(way, left=1, scale=way.scale * weight, pooling=pooling)
+
+
+def _maximum(call: _Call, way: _Way) -> _Way | None:
+    """A maximum over all positions."""
+    is_global = way.left > 1 and call.out.numel() * way.left == call.source.numel()
+    return replace(way, left=1, pooling="maximum") if is_global else None
+
+
+_PRODUCTS = {
+    aten.addmm: ("mat1", "mat2", "self"),
+    aten.mm: ("self", "mat2", ""),
+    aten.mv: ("self", "vec", ""),
+    aten.bmm: ("self", "mat2", ""),
+    aten.baddbmm: ("batch1", "batch2", "self"),
+    aten.convolution: ("input", "weight", "bias"),
+    quantized.linear: ("X", "W_prepack", ""),
+    quantized.linear_dynamic: ("X", "W_prepack", ""),
+}
+"""What a linear layer is computed by, with its arguments: what it reads, weights, bias."""
+
+
+def _multiplied(call: _Call, way: _Way) -> _Way | None:
+    """A linear layer, or an average written as a product with equal numbers."""
+    given, out = call.given, call.out
+    x, matrix, bias = (given.get(name) for name in _PRODUCTS[call.operation])
+    if x is not call.source or call.is_followed(matrix) or given.get("groups", 1) > 1:
+        return None
+    is_quantized = not isinstance(matrix, Tensor)
+    if is_quantized:
+        weight, bias = matrix.unpack()
+        matrix = weight.dequantize().T
+    elif call.operation is aten.convolution:
+        if matrix.shape[2:].numel() > 1 or out.shape[2:].numel() > 1:
+            return None
+        matrix = matrix.flatten(1).T
+        bias = None if bias is None else bias.view(-1, *(1 for _side in out.shape[2:]))
+    elif call.operation is aten.mv:
+        matrix = matrix[:, None]
+    elif matrix.dim() == 3 and len(matrix) == 1:
+        matrix = matrix[0]
+    if matrix.dim() != 2 or given.get("alpha", 1) != 1 or given.get("beta", 1) != 1:
+        return None
+    if way.left > 1 and matrix.shape == (way.left, 1):
+        pooling = "average" if (matrix == matrix[0]).all() else "part"
+        return replace(way, left=1, scale=way.scale * matrix.sum().item(), pooling=pooling)
+    offset = None if bias is None else call.one_row(bias)
+    if x.numel() != call.batch * len(matrix) or (offset is None and bias is not None):
+        return None
+    weight = matrix.T if way.scale == 1 else matrix.T * way.scale
+    address = matrix.untyped_storage().data_ptr()
+    linear = _Linear(weight, offset, address, call.module, out.dtype, is_quantized)
+    pooling = "flattened" if way.left > 1 else way.pooling
+    return replace(way, left=1, pooling=pooling, steps=(*way.steps, linear))
+
+
+def _scaled(call: _Call, way: _Way) -> _Way | None:
+    """A product with, or a quotient by, one number for all the values."""
+    is_quotient, factor = call.operation in (aten.div, aten.div_), call.other
+    if isinstance(factor, Tensor) and (factor.numel() > 1 or call.is_followed(factor)):
+        return None
+    if is_quotient and (factor is call.given["self"] or call.given.get("rounding_mode")):
+        return None
+    scaled, number = truediv if is_quotient else mul, float(factor)
+    if not way.steps:
+        return replace(way, scale=scaled(way.scale, number))
+    *before, last = way.steps
+    if isinstance(last, str):
+        return None
+    bias = None if last.bias is None else scaled(last.bias, number)
+    last = replace(last, weight=scaled(last.weight, number), bias=bias)
+    return replace(way, steps=(*before, last))
+
+
+def _shifted(call: _Call, way: _Way) -> _Way | None:
+    """A bias: something added to a linear layer's answer, the same for all images."""
+    *before, last = way.steps or ("",)
+    offset = call.one_row(call.other)
+    if isinstance(last, str) or offset is None or call.given["alpha"] != 1:
+        return None
+    last = replace(last, bias=offset if last.bias is None else last.bias + offset)
+    return replace(way, steps=(*before, last))
+
+
+_Handler = Callable[[_Call, _Way], "_Way | None"]
+_BEGINNINGS: dict[Any, _Handler] = {
+    aten.view: _rearranged,
+    aten._unsafe_view: _rearranged,
+    aten.permute: _rearranged,
+    aten.unsqueeze: _rearranged,
+    aten.mean: _averaged,
+    aten.sum: _averaged,
+    aten.avg_pool2d: _pooled,
+    aten._adaptive_avg_pool2d: _pooled,
+    aten.amax: _maximum,
+    aten.max: _maximum,
+    aten.max_pool2d_with_indices: _maximum,
+    aten.adaptive_max_pool2d: _maximum,
+    aten.addmm: _multiplied,
+    aten.mm: _multiplied,
+}
+"""Where a way worth following can begin; all other operations are let through untouched."""
+_AVERAGES = (aten.mean, aten.sum, aten.avg_pool2d, aten._adaptive_avg_pool2d)
+_HANDLERS: dict[Any, _Handler] = {
+    **_BEGINNINGS,
+    **dict.fromkeys(_PRODUCTS, _multiplied),
+    **dict.fromkeys((aten.mul, aten.mul_, aten.div, aten.div_), _scaled),
+    **dict.fromkeys((aten.add, aten.add_), _shifted),
+}
+"""What leaves a linear function of the averages; of all else, views and copies alone do."""
+
+
+class _HeadTracer(TorchDispatchMode):
+    """Follows what becomes of feature maps that are averaged while a model runs.
+
+    A feature map is held only as long as something made from it is alive, so that memory stays
     that of a plain forward pass.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int) -> None:
         super().__init__()
-        self.steps: _ByTensor[_Step] = _ByTensor()
-        self._makers: _ByTensor[nn.Module] = _ByTensor()
+        self.ways = WeakTensorKeyDictionary()
+        self._batch = batch
+        self._makers = WeakTensorKeyDictionary()
         self._rectified: weakref.ref[Tensor] | None = None
+        self._running: list[nn.Module] = []
         self._last_layer: nn.Module | None = None
 
     @contextmanager
     def watching_modules(self) -> Iterator[None]:
         """Remember which module returned which tensor, the outermost one when several did."""
 
-        def remember(module: nn.Module, _args: Any, output: Any) -> None:
-            self._last_layer = module
-            if isinstance(output, Tensor):
-                self._makers.set(output, module)
+        def enter(module: nn.Module, _args: Any) -> None:
+            self._running.append(module)
 
-        handle = register_module_forward_hook(remember)
+        def leave(module: nn.Module, _args: Any, output: Any) -> None:
+            self._last_layer = self._running.pop()
+            if isinstance(output, Tensor):
+                self._makers[output] = module
+
+        handles = register_module_forward_pre_hook(enter), register_module_forward_hook(leave)
         try:
             yield
         finally:
-            handle.remove()
+            for handle in handles:
+                handle.remove()
 
-    def __torch_function__(
+    def __torch_dispatch__(
         self,
-        func: Callable[..., Any],
+        func: Any,
         types: Any,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        with self:  # in inference mode, linear layers arrive in one piece
+            output = func.decompose(*args, **kwargs)
+        if output is not NotImplemented:
+            return output
         output = func(*args, **kwargs)
-        if func in _RECTIFIERS:
+        if func.overloadpacket in (aten.relu, aten.relu_):
             self._rectified = weakref.ref(output)
-        if self.steps.entries or func in _BEGINNINGS:
-            made = args[0] if func is Tensor.__setitem__ else output
-            tensors = made if isinstance(made, tuple | list) else (made,)
-            if tensors and isinstance(tensors[0], Tensor):
-                step = self._next_step(func, args, kwargs, tensors[0])
-                for tensor in tensors:
-                    self.steps.set(tensor, step)
+        if len(self.ways) or func.overloadpacket in _BEGINNINGS:
+            outputs = [value for value in tree_leaves(output) if isinstance(value, Tensor)]
+            way = self._next(func, args, kwargs, outputs[0]) if outputs else None
+            for tensor in outputs:
+                self.ways.pop(tensor, None)
+                if way is not None:
+                    self.ways[tensor] = way
         return output
 
-    def _next_step(
-        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
-    ) -> _Step | None:
-        """The step that made ``out``; ``None`` if it is nothing to follow."""
-        source = args[0] if args else kwargs.get("input")
-        step = self.steps.get(source)
-        if isinstance(source, Tensor):
-            begun = self._begin(func, args, kwargs, source, step, out)
-            if begun is not None:
-                return begun
-        origin: Any = next(filter(self.steps.get, _inputs(args, kwargs)), None)
-        parent = self.steps.get(origin)
-        if parent is not None and parent.kind == "spread":
-            parent = None  # a map put to other uses
-        if func is F.linear and (parent is not None or out.dim() <= 2):
-            weight = args[1] if len(args) > 1 else kwargs["weight"]
-            offset = args[2] if len(args) > 2 else kwargs.get("bias")
-            return _Step("linear", "linear", parent, weight=weight, bias=offset, dtype=out.dtype)
-        if parent is None or _grew_back(out, origin):
+    def _next(
+        self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
+    ) -> _Way | None:
+        """The way to ``out``; ``None`` if it is nothing to follow."""
+        operation, arguments = func.overloadpacket, func._schema.arguments
+        given = {one.name: kwargs.get(one.name, one.default_value) for one in arguments}
+        given |= dict(zip(given, args, strict=False))
+        first = given.get("mat1", given.get("self"))
+        source = next(filter(self._is_followed, tree_leaves((args, kwargs))), first)
+        if not isinstance(source, Tensor):
             return None
-        if origin is source and _leaves_values(func, args, kwargs, source, out):
-            return parent
-        return _Step("other", _name_of(func), parent)
+        before = self.ways.get(source)
+        begun = self._begun(operation, source, before)
+        way = before if begun is None else begun
+        if way is None:
+            return None
+        module = self._running[-1] if self._running else None
+        call = _Call(func, given, source, out, self._batch, module, self._is_followed)
+        further = _HANDLERS.get(operation, _rearranged)(call, way)
+        grew_back = _has_extent(out) and out.numel() > source.numel()
+        if further is not None or begun is not None or way.left > 1 or grew_back:
+            return further  # a map that is put to another use is not followed
+        return replace(way, steps=(*way.steps, _name_of(operation)))
 
-    def _begin(
-        self,
-        func: Callable[..., Any],
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        source: Tensor,
-        step: _Step | None,
-        out: Tensor,
-    ) -> _Step | None:
-        """The step with which a feature map is pooled or laid out, if this is one."""
-        if step is not None and step.kind == "average" and out.shape[2:].numel() == 1:
-            pooled_again = func in _AVERAGES or (func in _MEANS and out.numel() == source.numel())
-            if pooled_again:
-                return step  # the average of one value
-        spread = step if step is not None and step.kind == "spread" else None
-        if func in _MEANS:
-            return self._begin_mean(args, kwargs, source, spread, out)
-        if source.dim() == 4 and not _has_extent(out) and out.dim() == 4:
-            if func in _AVERAGES:
-                kind = "average" if _covers(func, args, kwargs, source) else "part"
-                return self._pooled(kind, source)
-            if func in _MAXIMA:
-                return self._pooled("maximum", source)
-        features = source if spread is None else spread.features
-        if features is None or features.dim() != 4:
-            return None
-        if func in _MAXIMA and out.shape == features.shape[:2]:
-            return self._pooled("maximum", features)
-        if func in _RESHAPES and features.shape[2:].numel() > 1:
-            if out.dim() == 3 and out.shape[:2] == features.shape[:2]:
-                return spread or self._pooled("spread", features)  # (B, K, h * w)
-            if out.dim() <= 2 and out.numel() == features.numel():
-                return self._pooled("flattened", features)
-        return None
+    def _is_followed(self, value: Any) -> bool:
+        return isinstance(value, Tensor) and value in self.ways
 
-    def _begin_mean(
-        self,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        source: Tensor,
-        spread: _Step | None,
-        out: Tensor,
-    ) -> _Step | None:
-        """A mean over positions, whole or one dimension at a time."""
-        dim = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis"))
-        if dim is None or not (source.dim() == 4 or spread is not None):
+    def _begun(self, operation: Any, source: Tensor, before: _Way | None) -> _Way | None:
+        """A way that begins at a feature map, or where a linear layer reads something else."""
+        averages = operation in _AVERAGES
+        if operation not in _BEGINNINGS or (
+            before is not None and (not averages or before.is_average)
+        ):
             return None
-        dims = {d % source.dim() for d in ((dim,) if isinstance(dim, int) else dim)}
-        if dims == {1, 2} and source.dim() == 4 and spread is None:
-            return self._pooled("average", source.movedim(-1, 1), made_by=source)  # (B, h, w, K)
-        if not dims or min(dims) < 2:
+        if len(source) != self._batch:
             return None
-        features = source if spread is None else spread.features
-        assert features is not None  # a spread step always holds its map
-        if out.shape[2:].numel() == 1:
-            return (
-                self._pooled("average", features)
-                if spread is None
-                else replace(spread, kind="average")
-            )
-        return spread or self._pooled("spread", features)
-
-    def _pooled(self, kind: str, features: Tensor, made_by: Tensor | None = None) -> _Step:
-        """A first step, from ``features`` ``(B, K, h, w)``."""
-        original = features if made_by is None else made_by
-        maker = self._makers.get(original)
-        return _Step(
-            kind,
-            "pooling",
-            features=features,
+        if operation in (aten.addmm, aten.mm):
+            return _Way(None)
+        if operation is aten.unsqueeze and source.dim() == 3:
+            return _Way(None, left=2)  # a row of tokens that is no map, if it comes to be averaged
+        if source.dim() != 4 or not (averages or _has_extent(source)):
+            return None
+        maker = self._makers.get(source)
+        return _Way(
+            source,
+            source.shape[2:].numel(),
             layer=self._last_layer if maker is None else maker,
             is_output=maker is not None,
-            rectified=self._rectified is not None and self._rectified() is original,
+            is_rectified=self._rectified is not None and self._rectified() is source,
         )
 
 
-def _inputs(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[Any]:
-    """The arguments of a call, lists of tensors unpacked."""
-    for value in (*args, *kwargs.values()):
-        yield from value if isinstance(value, list | tuple) else (value,)
+def _has_extent(maps: Tensor) -> bool:
+    """Whether there is more than one value a channel."""
+    return maps.dim() >= 4 and maps.shape[2:].numel() > 1
 
 
-def _grew_back(out: Tensor, origin: Tensor) -> bool:
-    """Whether pooled values have been spread over a map, as a gate on channels does."""
-    return _has_extent(out) and out.numel() > origin.numel()
-
-
-def _has_extent(out: Tensor) -> bool:
-    """Whether the tensor is still a map: more than one value a channel."""
-    return out.dim() >= 4 and out.shape[2:].numel() != 1
-
-
-def _argument(
-    args: Sequence[Any], kwargs: Mapping[str, Any], position: int, name: str, default: Any
-) -> Any:
-    """An argument that may have been given by position or by name."""
-    return args[position] if len(args) > position else kwargs.get(name, default)
-
-
-def _covers(
-    func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], source: Tensor
-) -> bool:
-    """Whether an average pooling to one value counts every position once."""
-    if func is not F.avg_pool2d:
-        return True  # adaptive
-    kernel = _argument(args, kwargs, 1, "kernel_size", None)
-    padding = _argument(args, kwargs, 3, "padding", 0)
-    divisor = _argument(args, kwargs, 6, "divisor_override", None)
-    sides = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
-    return sides * (2 // len(sides)) == source.shape[2:] and padding in (0, (0, 0)) and not divisor
-
-
-def _leaves_values(
-    func: Callable[..., Any],
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    source: Any,
-    out: Tensor,
-) -> bool:
-    """Whether ``out`` holds the values of ``source`` in the same order."""
-    if out.numel() != source.numel():
-        return False
-    if func in _DROPOUTS:
-        name = "train" if func is torch.dropout else "training"
-        return not _argument(args, kwargs, 2, name, True)
-    if func is Tensor.__getitem__:
-        index = args[1] if isinstance(args[1], tuple) else (args[1],)
-        return all(i is None or i is ... or isinstance(i, int | slice) for i in index)
-    return func in _UNCHANGED
-
-
-def _name_of(func: Callable[..., Any]) -> str:
+def _name_of(operation: Any) -> str:
     """What a reader calls the operation."""
-    return str(getattr(func, "__name__", func)).strip("_")
+    return re.sub("native_|_legit.*|_with_.*|_forward|_kernel", "", operation.__name__).strip("_")
+
+
+# ------------------------------------------------------------------------------------- the answer
+
+_ACTIVATIONS = {
+    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "leaky_relu", "log_sigmoid", "log_softmax", "mish", "prelu", "relu", "rrelu", "sigmoid",
+    "silu", "softmax", "softplus", "softshrink", "tanh", "threshold",
+}  # fmt: skip
 
 
 def _find_head(
-    tracer: _HeadTracer, output: Any, images: Tensor, names: Mapping[nn.Module, str]
+    way: _Way | None, logits: Tensor, images: Tensor, names: Mapping[nn.Module, str]
 ) -> Head:
-    """The features and the linear layer that made ``output``; ``ValueError`` says why not."""
-    last = tracer.steps.get(output)
-    if last is None or last.kind != "linear" or last.parent is None:
-        raise ValueError(_why_not(output, last, names))
-    pooling, weight = last.parent, last.weight
-    if pooling.kind != "average" or pooling.features is None or weight is None:
-        raise ValueError(_why_not(output, last, names))
-    features = pooling.features
+    """The features and the linear layer that made the logits; ``ValueError`` says why not."""
+    linear = way.steps[0] if way is not None and len(way.steps) == 1 else None
+    is_plain = way is not None and way.pooling == "average" and way.features is not None
+    if not is_plain or not isinstance(linear, _Linear):
+        raise ValueError(
+            _(
+                "{reason}: class activation maps need global average pooling and then one linear "
+                "layer."
+            ).format(reason=_why_not(way, names))
+        )
+    features, weight = way.features, linear.weight
     if (
         features.shape[:2] != (len(images), weight.shape[1])
-        or output.numel() != len(images) * weight.shape[0]
+        or logits.numel() != len(images) * weight.shape[0]
     ):
         raise ValueError(
             _(
                 "The model pools features of shape {features} and answers {output} for {images} "
                 "images: expected one row of pooled features and one row of logits for each image."
-            ).format(features=tuple(features.shape), output=tuple(output.shape), images=len(images))
+            ).format(features=tuple(features.shape), output=tuple(logits.shape), images=len(images))
         )
     if features is images:
         feature_layer = "images"
-    elif pooling.layer is None or pooling.layer not in names:
+    elif way.layer not in names:
         feature_layer = _("a function")
-    elif pooling.is_output:
-        feature_layer = names[pooling.layer]
+    elif way.is_output:
+        feature_layer = names[way.layer]
     else:
-        feature_layer = _("after {layer}").format(layer=names[pooling.layer])
-    linear_layer = _linear_name(last, names)
-    dtype = last.dtype or features.dtype
-    return Head(features, weight, last.bias, feature_layer, linear_layer, dtype)
-
-
-def _linear_name(step: _Step, names: Mapping[nn.Module, str]) -> str:
-    """The name of the linear layer that holds the weights of ``step``."""
-    alike = []
-    shape = None if step.weight is None else tuple(step.weight.shape)
-    for module, name in names.items():
-        # Parametrised weights are computed anew at each access: those are told by their shape.
-        if step.weight is not None and module._parameters.get("weight") is step.weight:
-            return name
-        if isinstance(module, nn.Linear) and (module.out_features, module.in_features) == shape:
-            alike.append(name)
-    return alike[0] if len(alike) == 1 else "linear"
-
-
-def _why_not(output: Any, last: _Step | None, names: Mapping[nn.Module, str]) -> str:
-    """One sentence that says why the model's head is not average pooling then linear."""
-    needed = _("class activation maps need global average pooling and then one linear layer")
-    if not isinstance(output, Tensor):
-        return _("The model answers a {type}, not a tensor of logits: {needed}.").format(
-            type=type(output).__name__, needed=needed
-        )
-    way = []  # from the output back to where it began
-    step = last
-    while step is not None:
-        way.append(step)
-        step = step.parent
-    linears = [step for step in way if step.kind == "linear"]
-    if not way or not linears:
-        return _why_no_linear(way, needed)
-    if way[0].kind != "linear":
-        return _(
-            "The operation `{operation}` follows the linear layer `{linear}`, so the model does "
-            "not return logits: {needed}, with nothing after it."
-        ).format(operation=way[0].name, linear=_linear_name(linears[0], names), needed=needed)
-    return _why_wrong_head(linears, way[1:], names, needed)
-
-
-def _why_no_linear(way: Sequence[_Step], needed: str) -> str:
-    """The sentence for an output that no linear layer made."""
-    start = way[-1] if way else None
-    if start is not None and start.kind == "maximum":
-        return _(
-            "The model ends in global max pooling without a linear layer after it: {needed}."
-        ).format(needed=needed)
-    if start is not None and start.kind in ("average", "part") and start.rectified:
-        return _(
-            "The model pools after a ReLU and no linear layer follows (as SqueezeNet does), so no "
-            "weights tie the features to the logits: {needed}."
-        ).format(needed=needed)
-    if start is not None and start.kind in ("average", "part"):
-        return _(
-            "No linear layer follows the pooling: {needed} (maps that are pooled straight into "
-            "logits are class maps already)."
-        ).format(needed=needed)
-    return _("The model's output does not come from a linear layer: {needed}.").format(
-        needed=needed
+        feature_layer = _("after {layer}").format(layer=names[way.layer])
+    return Head(
+        features.dequantize() if features.is_quantized else features,
+        weight,
+        linear.bias,
+        feature_layer,
+        _linear_name(linear, names),
+        linear.dtype,
+        linear.is_quantized,
     )
 
 
-def _why_wrong_head(
-    linears: Sequence[_Step], before: Sequence[_Step], names: Mapping[nn.Module, str], needed: str
-) -> str:
-    """The sentence for an output that a linear layer made, but not from pooled features alone."""
-    values = {"linear": _linear_name(linears[0], names), "needed": needed}
-    start = before[-1] if before else None
-    if start is not None and start.kind == "flattened" and start.features is not None:
+def _linear_name(linear: _Linear, names: Mapping[nn.Module, str]) -> str:
+    """The name of the layer that holds the weights; of several, of the one that ran."""
+    holders = [
+        module
+        for module in names
+        for parameter in module.parameters(recurse=False)
+        if parameter.untyped_storage().data_ptr() == linear.address
+    ]
+    ran = linear.module in holders or not holders
+    return names.get(linear.module if ran else holders[0], "linear")
+
+
+def _why_not(way: _Way | None, names: Mapping[nn.Module, str]) -> str:
+    """What the model's head is instead of average pooling and then one linear layer."""
+    if way is None or way.left > 1:
+        return _("The logits are not what a linear layer makes of the averages of a feature map")
+    linears = [step for step in way.steps if isinstance(step, _Linear)]
+    operations = [step for step in way.steps if isinstance(step, str)]
+    if not linears:
+        if operations:
+            return _("The operation `{operation}` follows the pooling").format(
+                operation=operations[0]
+            )
+        if way.pooling == "maximum":
+            return _("The model ends in global max pooling without a linear layer after it")
+        if way.is_rectified:
+            return _(
+                "The model pools after a ReLU and no linear layer follows (as SqueezeNet does), so "
+                "no weights tie the features to the logits"
+            )
         return _(
-            "The head reads the flattened {shape} map (as VGG's does) instead of its average: "
-            "{needed}."
-        ).format(shape="x".join(map(str, start.features.shape[1:])), **values)
-    if start is not None and start.kind == "maximum":
-        return _("The head reads global max pooling instead of the average: {needed}.").format(
-            **values
+            "No linear layer follows the pooling (maps that are pooled straight into logits are "
+            "class maps already)"
         )
-    if start is not None and start.kind == "part":
+    linear = _linear_name(linears[-1], names)
+    after = way.steps[way.steps.index(linears[-1]) + 1 :]
+    if after:
+        return _("The operation `{operation}` follows the linear layer `{linear}`").format(
+            operation=after[0], linear=linear
+        )
+    if way.pooling == "flattened" and way.features is not None:
         return _(
-            "The average pooling before `{linear}` does not count every position of the map once: "
-            "{needed}."
-        ).format(**values)
+            "The head reads the flattened {shape} map (as VGG's does) instead of its average"
+        ).format(shape="x".join(map(str, way.features.shape[1:])))
+    if way.pooling == "maximum":
+        return _("The head reads global max pooling instead of the average")
+    if way.pooling == "part":
+        return _(
+            "The average pooling before `{linear}` does not count every position of the map alike"
+        ).format(linear=linear)
     if len(linears) > 1:
         return _(
-            "The hidden layer `{hidden}` stands before the last linear layer `{linear}`: {needed}, "
-            "with no other layer between."
-        ).format(hidden=_linear_name(linears[1], names), **values)
-    operations = [step.name for step in before if step.kind == "other"]
+            "The hidden layer `{hidden}` stands before the last linear layer `{linear}`"
+        ).format(hidden=_linear_name(linears[-2], names), linear=linear)
     for operation in operations:
         if "norm" in operation:
             return _(
-                "The normalisation `{operation}` stands between the pooling and `{linear}`: "
-                "{needed}, with nothing between."
-            ).format(operation=operation, **values)
-    for operation in operations:
+                "The normalisation `{operation}` stands between the pooling and `{linear}`"
+            ).format(operation=operation, linear=linear)
         if operation in _ACTIVATIONS:
             return _(
-                "The activation `{operation}` stands between the pooling and `{linear}`: {needed}, "
-                "with nothing between."
-            ).format(operation=operation, **values)
+                "The activation `{operation}` stands between the pooling and `{linear}`"
+            ).format(operation=operation, linear=linear)
     if operations:
-        return _(
-            "The operation `{operation}` stands before `{linear}`: {needed}, with nothing between."
-        ).format(operation=operations[-1], **values)
-    return _("What `{linear}` reads is not the global average of a feature map: {needed}.").format(
-        **values
+        return _("The operation `{operation}` stands before `{linear}`").format(
+            operation=operations[0], linear=linear
+        )
+    return _("What `{linear}` reads is not the global average of a feature map").format(
+        linear=linear
     )

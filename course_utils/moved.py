@@ -34,7 +34,7 @@ MODULES = {
     "sheets": "course_utils.datasets.digit_sheets and course_utils.detection",
     "site": TOOLS,
     "suite": TOOLS,
-    "sweeps": "course_utils.degradation.command and course_utils.experiments",
+    "sweeps": "course_utils.cli.sweep and course_utils.experiments",
     "usage": "course_utils.commands",
 }
 """The modules of version 0.1 that moved, and where to."""

@@ -1,10 +1,9 @@
-"""Where runs are done: on this machine, on a Dask cluster, in jobs of a Slurm cluster."""
+"""Where runs are done: on this machine, or on a Dask cluster, its workers in jobs of Slurm too."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import shutil
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -13,36 +12,12 @@ from typing import Any
 
 from course_utils.arguments import whole_number
 from course_utils.experiments.clusters import dask_executor
-from course_utils.experiments.jobs import slurm_executor
 from course_utils.experiments.processes import ending
 from course_utils.experiments.spec import Spec
 from course_utils.experiments.sweeping import local_executor
 from course_utils.i18n import _
 
-__all__ = ["Engine", "job_options"]
-
-MINUTES = 60  # that a job of submitit may last, unless told otherwise
-
-
-def job_options(
-    cluster: str | None, partition: str | None, minutes: int | None, others: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Partition and time of jobs by the names that submitit, or Dask's launcher, has for them.
-
-    Raises:
-        ValueError, TypeError: a time that is not a whole number of minutes from 1 on.
-
-    >>> job_options(None, "long", 90, {}), job_options("slurm", "long", 90, {})
-    ({'slurm_partition': 'long', 'timeout_min': 90}, {'queue': 'long', 'walltime': '01:30:00'})
-    """
-    options: dict[str, Any] = {}
-    if partition is not None:
-        options["queue" if cluster else "slurm_partition"] = partition
-    if minutes is not None:
-        hours, rest = divmod(whole_number("--time", minutes, at_least=1), 60)
-        clock = f"{hours:02}:{rest:02}:00"
-        options |= {"walltime": clock} if cluster else {"timeout_min": minutes}
-    return options | dict(others)
+__all__ = ["Engine"]
 
 
 @dataclass(frozen=True)
@@ -50,12 +25,11 @@ class Engine:
     """Where the runs are done.
 
     Attributes:
-        workers: processes of this machine, or of the cluster that is started; None for as many
-            as pay.
+        workers: runs at once, on this machine or on the cluster that is started; None for as many
+            as pay here, and two there.
         per_gpu: runs that share a GPU.
         cluster: of Dask: an address, a ``scheduler.json``, ``"local"`` or ``"slurm"``.
-        slurm: of submitit: ``"slurm"``, or ``"local"`` for processes in their place.
-        options: handed on to the cluster that is started.
+        options: handed on to the cluster that is started; for jobs of Slurm, those of ``sbatch``.
         folder: for the logs of jobs.
         patience: minutes to wait for a worker where a Dask cluster has none; None for ever.
 
@@ -66,7 +40,6 @@ class Engine:
     workers: int | None = None
     per_gpu: int = 1
     cluster: str | None = None
-    slurm: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     folder: Path = Path("build/jobs")
     patience: int | None = None
@@ -76,80 +49,59 @@ class Engine:
             ("--workers", self.workers),
             ("--per-gpu", self.per_gpu),
             ("--patience", self.patience),
-            ("timeout_min", self.options.get("timeout_min")),
-            ("jobs", self.options.get("jobs")),
         ):
             if value is not None:
                 whole_number(option, value, at_least=1)
-        if self.cluster and self.slurm:
-            raise ValueError(_("Choose one of --cluster (Dask) and --slurm (submitit), not both."))
-        if self.cluster and self.per_gpu > 1:
+        if self.cluster not in (None, "slurm") and self.per_gpu > 1:
             raise ValueError(
                 _(
-                    "--per-gpu is for this machine and for --slurm: a Dask cluster does as many "
-                    "runs on a GPU as it has workers there."
+                    "--per-gpu is for this machine and for --cluster slurm: another Dask cluster "
+                    "does as many runs on a GPU as it has workers there."
                 )
             )
-        if self.options and not (self.slurm or self.cluster in ("local", "slurm")):
+        of_jobs = self.options.keys() & {"partition", "time"}
+        if self.options and self.cluster != "slurm" and (self.cluster != "local" or of_jobs):
             raise ValueError(
                 _(
                     "--partition, --time and --cluster-option are for jobs and workers that the "
-                    "sweep starts itself: add --slurm, or --cluster slurm."
+                    "sweep starts itself: add --cluster slurm."
                 )
             )
 
     @property
     def is_here(self) -> bool:
         """Whether the runs are done on this machine."""
-        return (self.cluster or self.slurm or "local") == "local"
+        return self.cluster in (None, "local")
 
     @property
     def time_limit(self) -> str | None:
-        """How long a job of Slurm may last, as Slurm is told; None without jobs or limit."""
-        if self.slurm == "slurm":
-            return f"{self.options.get('timeout_min', MINUTES)} min"
-        if self.cluster == "slurm":
-            importlib.import_module("dask_jobqueue")  # brings its settings
-            config = importlib.import_module("dask").config
-            limit = self.options.get("walltime") or config.get("jobqueue.slurm.walltime")
-            return None if limit is None else str(limit)
-        return None
+        """How long a job of Slurm may last, as it was told; None for no jobs, or its own limit."""
+        limit = self.options.get("time") if self.cluster == "slurm" else None
+        return f"{limit} min" if isinstance(limit, int) else limit
 
     @contextlib.contextmanager
     def start(self, specs: Sequence[Spec]) -> Iterator[tuple[Executor, int]]:
-        """An executor for these runs, and how many it does at once.
-
-        Raises:
-            OSError: Slurm is asked for where it is not, or a scheduler does not answer.
-        """
-        if "slurm" in (self.cluster, self.slurm) and shutil.which("sbatch") is None:
-            raise OSError(
-                _(
-                    "There is no Slurm on this machine, whose sbatch starts the jobs: start the "
-                    "sweep where there is, or try it with --slurm local."
-                )
-            )
+        """An executor for these runs, and how many it does at once."""
         threads, device = max(spec.threads for spec in specs), specs[0].device
-        options = dict(self.options)
-        if self.cluster:
-            if self.cluster in ("local", "slurm"):
-                options.setdefault("jobs", min(len(specs), self.workers or 2))
-            if self.cluster == "slurm":
-                options.setdefault("job_cpu", threads)
-            patience = None if self.patience is None else 60.0 * self.patience
-            with dask_executor(self.cluster, specs, patience=patience, **options) as started:
-                yield started
-        elif self.slurm:
-            options = {"timeout_min": MINUTES, "cpus_per_task": threads * self.per_gpu, **options}
-            if device == "cuda":
-                options.setdefault("gpus_per_node", 1)
-            with slurm_executor(
-                self.folder, cluster=self.slurm, per_job=self.per_gpu, **options
-            ) as jobs:
-                yield jobs, len(specs)
-        else:
+        if self.cluster is None:
             local = local_executor(
                 len(specs), threads, device=device, per_gpu=self.per_gpu, workers=self.workers
             )
             with ending(local):
                 yield local, local.workers
+            return
+        options: dict[str, Any] = {}
+        if self.cluster == "slurm":
+            options["cpus-per-task"] = threads * self.per_gpu
+            if device == "cuda":
+                options["gres"] = "gpu:1"
+        with dask_executor(
+            self.cluster,
+            specs,
+            jobs=math.ceil(min(len(specs), self.workers or 2) / self.per_gpu),
+            per_job=self.per_gpu,
+            folder=self.folder,
+            patience=None if self.patience is None else 60.0 * self.patience,
+            options=options | dict(self.options),  # of an option said twice, sbatch takes the last
+        ) as started:
+            yield started

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_utils.arguments import checked_shape, whole_number
+from course_utils.arguments import checked_module, checked_shape, whole_number
 from course_utils.i18n import _, number, percent
-from course_utils.inference import evaluating, kept_random_state
-from course_utils.models.counting import COUNTED_LAYERS, layer_macs
+from course_utils.inference import kept_random_state
+from course_utils.models.counting import black_images, run_counted
 from course_utils.models.design import Composed
 from course_utils.models.receptive_field import Field, receptive_fields
 from course_utils.tables import Table
@@ -48,15 +48,6 @@ def _stages(model: nn.Module) -> dict[str, nn.Module]:
     return stages or {type(model).__name__: model}
 
 
-def _owners(stages: Mapping[str, nn.Module]) -> dict[nn.Module, str]:
-    """The stage that each module belongs to: the first, if it is shared."""
-    owners: dict[nn.Module, str] = {}
-    for name, stage in stages.items():
-        for module in stage.modules():
-            owners.setdefault(module, name)
-    return owners
-
-
 def _parameters(model: nn.Module, stages: Mapping[str, nn.Module]) -> Counter[str]:
     """Number of parameters by stage, each counted in the first stage that has it."""
     counted: set[nn.Parameter] = set()
@@ -68,15 +59,39 @@ def _parameters(model: nn.Module, stages: Mapping[str, nn.Module]) -> Counter[st
     return numbers
 
 
-def _copied(model: nn.Module) -> nn.Module:
-    """A copy to run; of a compiled net, the net itself."""
-    return copy.deepcopy(getattr(model, "_orig_mod", model))
+class _Run:
+    """A copy of a net that tells which stage is running, and what each has answered."""
+
+    def __init__(self, model: nn.Module) -> None:
+        # Of a compiled net, the net itself.
+        self.model = copy.deepcopy(getattr(model, "_orig_mod", model))
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.latest = ELSEWHERE
+        self._calls: list[nn.Module] = []
+        self._stages = {stage: name for name, stage in _stages(self.model).items()}
+        self._owners: dict[nn.Module, str] = {}  # of a shared module, the first stage
+        for stage, name in self._stages.items():
+            for module in stage.modules():
+                self._owners.setdefault(module, name)
+        for module in self.model.modules():
+            module.register_forward_pre_hook(self._enter)
+            module.register_forward_hook(self._leave)
+
+    def _enter(self, module: nn.Module, _inputs: Any) -> None:
+        self._calls.append(module)
+
+    def _leave(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        self._calls.pop()
+        self.latest = self._owners.get(module, self.latest)
+        if module in self._stages and isinstance(output, Tensor):
+            self.shapes[self._stages[module]] = tuple(output.shape[1:])
+
+    def stage(self, otherwise: str = ELSEWHERE) -> str:
+        """The stage that the module running now belongs to."""
+        return self._owners.get(self._calls[-1], otherwise)
 
 
-def _image(model: nn.Module, shape: Sequence[int], batch_size: int = 1) -> Tensor:
-    """A batch of black images where the parameters are, in their type."""
-    reference = next(model.parameters(), torch.zeros(()))
-    return torch.zeros(batch_size, *shape, device=reference.device, dtype=reference.dtype)
+# --- memory ----------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -86,82 +101,29 @@ def _recording() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _hooked(hooks: Sequence[Any]) -> Iterator[None]:
-    """The hooks, within; then none of them."""
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _forward(
-    model: nn.Module, shape: Sequence[int]
-) -> tuple[dict[str, tuple[int, ...]], Counter[str]]:
-    """Shape of the output of each stage, for one image, and multiply-adds by stage."""
-    model = _copied(model)
-    stages = _stages(model)
-    owners = _owners(stages)
-    shapes: dict[str, tuple[int, ...]] = {}
-    macs: Counter[str] = Counter()
-
-    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        macs[owners.get(module, ELSEWHERE)] += layer_macs(module, inputs, output)
-
-    def keep(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                shapes[name] = tuple(output.shape[1:])
-
-        return hook
-
-    layers = [module for module in model.modules() if isinstance(module, COUNTED_LAYERS)]
-    hooks = [layer.register_forward_hook(add) for layer in layers]
-    hooks += [stage.register_forward_hook(keep(name)) for name, stage in stages.items()]
-    with _hooked(hooks), evaluating(model):
-        image = _image(model, shape)
-        with kept_random_state(image.device):
-            model(image)
-    return shapes, macs
-
-
-# --- memory ----------------------------------------------------------------------------------
-
-
 @_recording()
 def _kept_bytes(model: nn.Module, shape: Sequence[int], batch_size: int) -> Counter[str]:
     """Bytes kept for the backward pass, by the stage that first keeps them."""
-    model = _copied(model).train()
-    owners = _owners(_stages(model))
-    state = [*model.parameters(), *model.buffers()]
+    run = _Run(model)
+    run.model.train()
+    state = [*run.model.parameters(), *run.model.buffers()]
     known = {tensor.untyped_storage()._cdata for tensor in state}
     kept: Counter[str] = Counter()
     alive: list[Tensor] = []  # an address freed could be given to another storage
-    calls: list[nn.Module] = []
-    latest = ELSEWHERE  # what follows a stage, outside of any, counts with it
-
-    def enter(module: nn.Module, _inputs: Any) -> None:
-        calls.append(module)
-
-    def leave(_module: nn.Module, _inputs: Any, _output: Any) -> None:
-        nonlocal latest
-        latest = owners.get(calls.pop(), latest)
 
     def pack(tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
         if storage._cdata not in known:
             known.add(storage._cdata)
             alive.append(tensor.detach())
-            kept[owners.get(calls[-1], latest)] += storage.nbytes()
+            # What follows a stage, outside of any, counts with it.
+            kept[run.stage(otherwise=run.latest)] += storage.nbytes()
 
-    hooks = [module.register_forward_pre_hook(enter) for module in model.modules()]
-    hooks += [module.register_forward_hook(leave) for module in model.modules()]
-    images = _image(model, shape, batch_size)
+    images = black_images(run.model, shape, batch_size)
     saving = torch.autograd.graph.saved_tensors_hooks(pack, lambda packed: packed)
-    with _hooked(hooks), kept_random_state(images.device), saving:
+    with kept_random_state(images.device), saving:
         try:
-            model(images)
+            run.model(images)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -262,11 +224,13 @@ class Summary:
     Attributes:
         rows: one a stage, in the order of the net.
         budget: the limits asked for.
+        left_out: a sentence that names the products that ``macs`` leaves out; empty without any.
         parameters, macs, activations: the totals.
     """
 
     rows: tuple[Row, ...]
     budget: Budget | None = None
+    left_out: str = ""
 
     @property
     def parameters(self) -> int:
@@ -282,10 +246,15 @@ class Summary:
         return sum(kept) if kept else None
 
     @property
+    def _limits(self) -> dict[str, int]:
+        """What the budget limits."""
+        limits = {} if self.budget is None else vars(self.budget)
+        return {name: limit for name, limit in limits.items() if limit}
+
+    @property
     def excess(self) -> dict[str, int]:
         """By how much each limit is exceeded, those that are: ``{"parameters": 1234}``."""
-        limits = {} if self.budget is None else vars(self.budget)
-        over = {name: getattr(self, name) - limit for name, limit in limits.items() if limit}
+        over = {name: getattr(self, name) - limit for name, limit in self._limits.items()}
         return {name: number for name, number in over.items() if number > 0}
 
     @property
@@ -295,24 +264,22 @@ class Summary:
 
     @property
     def verdict(self) -> str:
-        """What breaks the budget, by how much, and where most of it goes; empty without budget."""
-        if self.budget is None:
-            return ""
-        if self.fits:
-            limits = {name: limit for name, limit in vars(self.budget).items() if limit}
+        """What breaks the budget, by how much, and where most of it goes; then ``left_out``."""
+        sentences = [self._excess_sentence(name) for name in self.excess]
+        if self.budget is not None and self.fits:
             shares = [
                 _("{share} of the {limit} {what}").format(
                     share=percent(getattr(self, name) / limit),
                     limit=number(limit, 15),
                     what=_cost_name(name),
                 )
-                for name, limit in limits.items()
+                for name, limit in self._limits.items()
             ]
-            return _("Within the budget: {shares}.").format(shares=", ".join(shares))
-        return " ".join(self._excess_sentence(name) for name in self.excess)
+            sentences = [_("Within the budget: {shares}.").format(shares=", ".join(shares))]
+        return " ".join(filter(None, (*sentences, self.left_out)))
 
     def _excess_sentence(self, name: str) -> str:
-        total, limit = getattr(self, name), getattr(self.budget, name)
+        total, limit = getattr(self, name), self._limits[name]
         row = max(self.rows, key=lambda row: getattr(row, name))
         return _(
             "Over the budget: {total} {what} are {excess} ({share}) more than {limit}; the largest "
@@ -413,12 +380,7 @@ def summary(model: nn.Module, shape: Sequence[int], budget: Budget | None = None
     >>> report.parameters, report.excess, report.rows[1].receptive_field
     (269722, {'parameters': 19722}, (15, 15))
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            _("The model is a {type}: expected a torch.nn.Module.").format(
-                type=type(model).__name__
-            )
-        )
+    checked_module(model)
     if budget is not None and not isinstance(budget, Budget):
         raise TypeError(
             _(
@@ -428,7 +390,8 @@ def summary(model: nn.Module, shape: Sequence[int], budget: Budget | None = None
     shape = checked_shape(shape)
     model = getattr(model, "_orig_mod", model)
     stages = _stages(model)
-    shapes, macs = _forward(model, shape)
+    run = _Run(model)
+    counted = run_counted(run.model, shape, run.stage)
     parameters = _parameters(model, stages)
     names = {module: name for name, module in model.named_modules()}
     fields = receptive_fields(model, shape, [names[stage] for stage in stages.values()])
@@ -442,16 +405,16 @@ def summary(model: nn.Module, shape: Sequence[int], budget: Budget | None = None
         Row(
             name=name,
             layers=described.get(name) or _layers(stage),
-            output=shapes.get(name),
+            output=run.shapes.get(name),
             parameters=parameters[name],
-            macs=macs[name],
+            macs=counted.macs[name],
             receptive_field=fields[names[stage]],
             activations=None if kept is None else kept[name],
         )
         for name, stage in stages.items()
     ]
-    left = [parameters[ELSEWHERE], macs[ELSEWHERE], 0 if kept is None else kept[ELSEWHERE]]
+    left = [parameters[ELSEWHERE], counted.macs[ELSEWHERE], 0 if kept is None else kept[ELSEWHERE]]
     if any(left):
         whole = (math.inf, math.inf)
         rows.append(Row(ELSEWHERE, type(model).__name__, None, left[0], left[1], whole, left[2]))
-    return Summary(tuple(rows), budget)
+    return Summary(tuple(rows), budget, counted.left_out)

@@ -85,7 +85,7 @@ def test_an_error_of_the_library_is_one_sentence_and_status_2(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(cli, "specs_of", raising(error))
+    monkeypatch.setattr(cli.sweep, "specs_of", raising(error))
     assert cli.main(["sweep"]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", sentence)
@@ -95,7 +95,7 @@ def test_an_error_of_the_library_is_one_sentence_and_status_2(
 def test_debug_shows_where_an_error_comes_from(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "specs_of", raising(ValueError("here")))
+    monkeypatch.setattr(cli.sweep, "specs_of", raising(ValueError("here")))
     with pytest.raises(ValueError, match="here"):
         cli.main(arguments)
 
@@ -103,7 +103,7 @@ def test_debug_shows_where_an_error_comes_from(
 def test_an_interruption_is_one_sentence_and_status_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "specs_of", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(cli.sweep, "specs_of", raising(KeyboardInterrupt()))
     assert cli.main(["sweep"]) == 130
     assert capsys.readouterr().err == "Interrupted: what was finished is kept.\n"
 
@@ -114,7 +114,7 @@ def test_an_interruption_is_one_sentence_and_status_130(
 def test_the_language_is_chosen_wherever_it_stands(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "specs_of", raising(ValueError("x")))
+    monkeypatch.setattr(cli.sweep, "specs_of", raising(ValueError("x")))
     cli.main(arguments)
     assert current_language() == "fr"
 
@@ -134,8 +134,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     def sweep(specs: list[str], store: Path, engine: Engine, **how: object) -> None:
         asked.store, asked.engine, asked.how = store, engine, how
 
-    monkeypatch.setattr(cli, "specs_of", specs_of)
-    monkeypatch.setattr(cli, "sweep_and_show", sweep)
+    monkeypatch.setattr(cli.sweep, "specs_of", specs_of)
+    monkeypatch.setattr(cli.sweep, "sweep_and_show", sweep)
     return asked
 
 
@@ -238,7 +238,7 @@ def test_a_warning_is_shown_as_its_sentence_alone(
     def sweep(*_arguments: object, **_options: object) -> None:
         warnings.warn("A record was damaged.", stacklevel=2)
 
-    monkeypatch.setattr(cli, "sweep_and_show", sweep)
+    monkeypatch.setattr(cli.sweep, "sweep_and_show", sweep)
     cli.main(["sweep"])
     assert capsys.readouterr().err == "A record was damaged.\n"
 
@@ -249,7 +249,7 @@ def test_a_sweep_with_runs_that_failed_is_a_sentence_and_status_1(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     error = SweepError("plain-8, seed 0: its process died.")
-    monkeypatch.setattr(cli, "sweep_and_show", raising(error))
+    monkeypatch.setattr(cli.sweep, "sweep_and_show", raising(error))
     assert cli.main(["sweep", "--depths", "8"]) == 1
     assert capsys.readouterr().err == "plain-8, seed 0: its process died.\n"
 
@@ -257,7 +257,7 @@ def test_a_sweep_with_runs_that_failed_is_a_sentence_and_status_1(
 def test_a_sweep_that_is_interrupted_ends_with_130(
     asked: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "sweep_and_show", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(cli.sweep, "sweep_and_show", raising(KeyboardInterrupt()))
     assert cli.main(["sweep"]) == 130
 
 

@@ -116,5 +116,5 @@ def test_lines_refuse_no_series_ragged_ones_and_an_unknown_measure() -> None:
         plots.lines({}, xlabel="x", ylabel="y")
     with pytest.raises(ValueError, match="one length"):
         plots.lines({"a": [[1, 2], [1]]}, xlabel="x", ylabel="y")
-    with pytest.raises(ValueError, match="No measure 'loss'"):
+    with pytest.raises(ValueError, match="measure must be one of 'train_error', 'test_error'"):
         plots.error_by_depth([record(tiny())], "loss")

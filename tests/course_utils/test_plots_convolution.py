@@ -5,17 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from seeing import panels
 
 from course_utils import plots
 from course_utils.datasets.digit_sheets import Sheet
 from course_utils.detection import Finding
-
-
-def panels(figure: Figure) -> list[Axes]:
-    """The axes that hold a picture, colour bars left out."""
-    return [axes for axes in figure.axes if axes.images]
 
 
 def texts(axes: Axes) -> list[str]:

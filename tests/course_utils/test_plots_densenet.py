@@ -97,7 +97,7 @@ def test_nets_of_one_family_and_two_depths_are_two_nets() -> None:
 def test_error_by_cost_refuses_no_records_and_an_unknown_measure() -> None:
     with pytest.raises(ValueError, match="nothing to draw"):
         plots.error_by_cost([])
-    with pytest.raises(ValueError, match="No measure 'loss'"):
+    with pytest.raises(ValueError, match="measure must be one of 'train_error', 'test_error'"):
         plots.error_by_cost([record(tiny())], "loss")
 
 

@@ -1,54 +1,211 @@
-"""The degradation experiment from the command line: what it costs, how it goes, what it shows."""
+"""`sweep`: the degradation experiment, what it costs, how it goes, what it shows."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from course_utils.arguments import one_of
+from course_utils.arguments import whole_number
+from course_utils.commands import FAILED, INTERRUPTED, add_command, sentence
 from course_utils.datasets import load
 from course_utils.degradation.fidelity import DEPARTURE, fidelity_notes
 from course_utils.degradation.judging import verdict
+from course_utils.degradation.profiles import specs_of
 from course_utils.experiments.engines import Engine
 from course_utils.experiments.estimating import Estimate, estimate, plan, time_of_all
 from course_utils.experiments.progress import Bar
 from course_utils.experiments.record import Record
 from course_utils.experiments.results import results
 from course_utils.experiments.running import check_device
-from course_utils.experiments.spec import Spec, grid
+from course_utils.experiments.spec import Spec
 from course_utils.experiments.store import Store
-from course_utils.experiments.sweeping import sweep
+from course_utils.experiments.sweeping import SweepError, sweep
 from course_utils.i18n import _, duration, number
 from course_utils.plots import error_by_depth
 
-__all__ = ["figure_path", "parameters", "parse_setting", "specs_of", "sweep_and_show"]
+__all__ = ["add_sweep", "figure_path", "parse_setting", "sweep_and_show"]
 
-PROFILES = Path(__file__).with_name("profiles.toml")
-FAMILIES = ("plain", "residual")
-
-
-# --- what to run ---------------------------------------------------------------------------
+NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
 
 
-def parameters(profile: str | None = None) -> dict[str, Any]:
-    """What lesson 3 sweeps with this profile, or without one: data, depths, seeds, epochs, recipe.
+# --- its arguments -------------------------------------------------------------------------
 
-    Raises:
-        ValueError: no such profile.
 
-    >>> parameters("quick")["depths"]
-    [8, 20]
-    """
-    tables = tomllib.loads(PROFILES.read_text(encoding="utf-8"))
-    default = tables.pop("default")
-    if profile is None:
-        return default
-    return default | tables[one_of("profile", profile, tuple(tables))]
+def add_sweep(commands: Any) -> None:
+    """The command and its arguments, see :func:`course_utils.commands.add_command`."""
+    sweep = add_command(
+        commands,
+        "sweep",
+        _("Run the degradation experiment over a grid; what is in the store is not run again."),
+        "course_utils sweep --dataset digits --family plain residual --depths 8 20 56 "
+        "--seeds 0 1 2 --store build/records",
+        _sweep,
+    )
+    _add_runs(sweep.add_argument_group(_("what to run (by default, what lesson 3 runs)")))
+    _add_ways(sweep.add_argument_group(_("how to run it")))
+    _add_places(
+        sweep.add_argument_group(
+            _("beyond this machine (see course_utils/experiments/CLUSTERS.md)")
+        )
+    )
+
+
+def _add_runs(group: Any) -> None:
+    name = {"metavar": _("NAME")}
+    group.add_argument(
+        "--profile",
+        **name,
+        help=_("the settings of lesson 3 in profiles/: quick, cpu, gpu or paper"),
+    )
+    group.add_argument("--dataset", **name, help=_("the data set"))
+    group.add_argument("--size", **NUMBER, help=_("side of the images, in pixels"))
+    group.add_argument(
+        "--family",
+        "--families",
+        dest="families",
+        action="extend",
+        nargs="+",
+        **name,
+        help=_(
+            "families of nets, plain and residual when none is given: plain, residual, dense, or "
+            "your own as module:function, in a file of this folder"
+        ),
+    )
+    group.add_argument("--depths", nargs="+", **NUMBER, help=_("depths of the nets"))
+    group.add_argument("--seeds", nargs="+", **NUMBER, help=_("seeds of the runs"))
+    length = group.add_mutually_exclusive_group()
+    length.add_argument("--epochs", **NUMBER, help=_("passes over the training split"))
+    length.add_argument("--steps", **NUMBER, help=_("training steps"))
+    group.add_argument("--device", **name, help=_("where to train: cpu, cuda or mps"))
+    group.add_argument(
+        "--precision", choices=["fp32", "bf16", "auto"], help=_("precision of the arithmetic")
+    )
+    group.add_argument("--threads", **NUMBER, help=_("threads of each run"))
+    _add_setting(group, "--set", _("any other setting of a run, as batch_size=128"))
+    _add_setting(group, "--dataset-option", _("an option of the data set, as mean=pixel"))
+    _add_setting(group, "--family-option", _("an option of the nets, as width=8"))
+
+
+def _add_ways(group: Any) -> None:
+    _add_folder(group, "--store", "build/records", _("where the records lie"))
+    group.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help=_("take what is in the store as done (the default), or do it again"),
+    )
+    group.add_argument(
+        "--dry-run", action="store_true", help=_("only say what there is to do and what it costs")
+    )
+    group.add_argument(
+        "--estimate",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help=_("time a few steps of each net first, to say how long it will take (the default)"),
+    )
+    group.add_argument("--workers", **NUMBER, help=_("runs at once; as many as pay by default"))
+    group.add_argument("--per-gpu", default=1, **NUMBER, help=_("runs that share a GPU"))
+
+
+def _add_places(group: Any) -> None:
+    group.add_argument(
+        "--cluster",
+        metavar=_("ADDRESS"),
+        help=_(
+            "a Dask cluster: its scheduler's address or scheduler.json, slurm for workers in jobs "
+            "of Slurm, local to start one here"
+        ),
+    )
+    group.add_argument("--slurm", nargs="?", const="slurm", help=argparse.SUPPRESS)
+    group.add_argument(
+        "--partition", metavar=_("NAME"), help=_("partition of the jobs, on a Slurm cluster")
+    )
+    group.add_argument("--time", type=int, metavar="MIN", help=_("minutes that a job may last"))
+    group.add_argument(
+        "--patience",
+        type=int,
+        metavar="MIN",
+        help=_("minutes to wait when a Dask cluster has no worker left; for ever by default"),
+    )
+    _add_folder(
+        group,
+        "--jobs-folder",
+        "build/jobs",
+        _("logs of the jobs; every node must see it"),
+    )
+    _add_setting(
+        group,
+        "--cluster-option",
+        _("any other option of sbatch, as account=course, or of Dask's cluster here"),
+    )
+
+
+def _add_setting(group: Any, option: str, about: str) -> None:
+    """An option of the form name=value, which may be given several times."""
+    group.add_argument(option, action="append", default=[], metavar=_("NAME=VALUE"), help=about)
+
+
+def _add_folder(group: Any, option: str, default: str, about: str) -> None:
+    group.add_argument(option, type=Path, default=Path(default), metavar=_("FOLDER"), help=about)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    said = vars(arguments)
+    given = {
+        name: dict(map(parse_setting, said[name]))
+        for name in ("set", "dataset_option", "family_option", "cluster_option")
+    }
+    if arguments.size is not None:
+        given["dataset_option"]["size"] = arguments.size
+    names = ("families", "dataset", "depths", "seeds", "epochs", "steps")
+    specs = specs_of(
+        arguments.profile,
+        settings=given["set"],
+        dataset_options=given["dataset_option"],
+        family_options=given["family_option"],
+        **{name: said[name] for name in (*names, "device", "precision", "threads")},
+    )
+    if arguments.slurm is not None:
+        raise ValueError(
+            _(
+                "--slurm is gone: type --cluster slurm instead, or --cluster local for --slurm "
+                "local. What else a job needs is said in sbatch's own words, as --cluster-option "
+                "account=course."
+            )
+        )
+    options = given["cluster_option"]
+    if arguments.partition is not None:
+        options["partition"] = arguments.partition
+    if arguments.time is not None:
+        options["time"] = whole_number("--time", arguments.time, at_least=1)
+    engine = Engine(
+        workers=arguments.workers,
+        per_gpu=arguments.per_gpu,
+        cluster=arguments.cluster,
+        options=options,
+        folder=arguments.jobs_folder,
+        patience=arguments.patience,
+    )
+    try:
+        sweep_and_show(
+            specs,
+            arguments.store,
+            engine,
+            resume=arguments.resume,
+            dry_run=arguments.dry_run,
+            estimates=arguments.estimate,
+        )
+    except SweepError as error:
+        print(sentence(error), file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -73,48 +230,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def specs_of(
-    profile: str | None = None,
-    *,
-    families: Sequence[str] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    dataset_options: Mapping[str, Any] | None = None,
-    family_options: Mapping[str, Any] | None = None,
-    **said: Any,
-) -> list[Spec]:
-    """The grid of a profile, or lesson 3's own, with what the reader said in the place of it.
-
-    Args:
-        profile: its name.
-        families: those of the nets; plain and residual by default.
-        settings: fields of :class:`~course_utils.degradation.Spec`, by name.
-        dataset_options: replace those of the profile one by one, unless ``dataset`` is another.
-        family_options: of every family.
-        said: ``dataset``, ``depths``, ``seeds``, ``epochs``, ``steps``, ``device``,
-            ``precision``, ``threads``; one that is None was not said.
-
-    Raises:
-        ValueError, TypeError: a value that :func:`course_utils.degradation.grid` refuses.
-
-    >>> [str(spec) for spec in specs_of("quick", families=["plain"], seeds=[3])]
-    ['plain-8, seed 3', 'plain-20, seed 3']
-    """
-    fields = parameters(profile)
-    fields |= fields.pop("recipe")
-    options = fields.pop("dataset_options")
-    own = {name: value for name, value in said.items() if value is not None}
-    own |= settings or {}
-    if own.keys() & {"epochs", "steps"}:  # either takes the place of both
-        fields["epochs"] = fields["steps"] = None
-    if own.get("dataset", fields["dataset"]) != fields["dataset"]:
-        options = {}
-    for name, given in (("dataset_options", dataset_options), ("family_options", family_options)):
-        own[name] = {**own.get(name, {}), **(given or {})}
-    own["dataset_options"] = {**options, **own["dataset_options"]}
-    return grid(families=families or FAMILIES, **{**fields, **own})
-
-
-# --- the command ---------------------------------------------------------------------------
+# --- what it does --------------------------------------------------------------------------
 
 
 def figure_path(store: Path) -> Path:

@@ -26,13 +26,8 @@ from PIL import Image
 from running_sweeps import Inline, environment, names, posix, wait_until
 
 from course_utils import cli
-from course_utils.degradation.command import (
-    figure_path,
-    parameters,
-    parse_setting,
-    specs_of,
-    sweep_and_show,
-)
+from course_utils.cli.sweep import figure_path, parse_setting, sweep_and_show
+from course_utils.degradation.profiles import parameters, specs_of
 from course_utils.experiments import Spec, Store, SweepError, grid
 from course_utils.experiments.engines import Engine
 

@@ -8,10 +8,10 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from course.readme import readme_figures, write_readme_figures
 
 from course.notebooks import markdown
 from course.notebooks.normaliser import read_notebook
+from course.pictures import readme_figures, write_readme_figures
 
 ROOT = Path(__file__).parents[2]
 TIMES = ROOT / "benchmarks" / "results" / "lessons_time.json"
