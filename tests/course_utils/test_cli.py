@@ -253,11 +253,3 @@ def test_a_sweep_that_is_interrupted_ends_with_130(
 ) -> None:
     monkeypatch.setattr(cli.sweep, "sweep_and_show", raising(KeyboardInterrupt()))
     assert cli.main(["sweep"]) == 130
-
-
-def test_a_wrong_depth_is_one_sentence_from_the_real_experiment(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["sweep", "--depths", "21", "--store", str(tmp_path)]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
-    assert list(tmp_path.iterdir()) == []

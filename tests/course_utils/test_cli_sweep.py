@@ -23,7 +23,7 @@ from running_sweeps import Inline, environment, names, posix, wait_until
 
 from course_utils import cli
 from course_utils.cli.sweep import figure_path, parse_setting, sweep_and_show
-from course_utils.experiments import Store, SweepError
+from course_utils.experiments import Store
 from course_utils.experiments.engines import Engine
 
 
@@ -63,6 +63,7 @@ def test_an_unknown_profile_and_an_unknown_setting_are_sentences(
         ("--profile papre", "'quick'"),
         ("--set bach_size=3", "batch_size"),
         ("--set depth=3", "depths"),
+        ("--depths 21", "20 and 26"),
         ("--size 8 --dataset-option sise=8", "size"),
         ("--family-option widht=8", "width"),
     ):
@@ -170,13 +171,6 @@ def test_output_that_is_not_utf_8_has_the_table_the_figure_and_the_verdict(
     table, verdict = out.splitlines()[1], out.splitlines()[-1]
     assert {"fr": "12,3 %", "en": "12.3%"}[language] in table.replace("\xa0", " ")
     assert {"fr": "-12,3", "en": "-12.3"}[language] in verdict  # a minus, as far as it can be
-
-
-def test_a_run_that_fails_is_still_an_error_and_is_noted(tmp_path: Path) -> None:
-    wrong = tiny("own_gated_runs:refusing", family_options={})
-    with pytest.raises(SweepError, match="the pixels ran away"):
-        sweep_and_show([wrong, tiny()], tmp_path / "store", Here())
-    assert names(tmp_path / "store") == {f"{wrong.hash}.failed", f"{tiny().hash}.json"}
 
 
 @posix

@@ -226,22 +226,6 @@ def test_a_sweep_in_a_script_that_a_worker_reads_again_is_refused(
 # --- killed --------------------------------------------------------------------------------
 
 
-@posix
-@pytest.mark.slow
-def test_a_worker_that_is_killed_is_a_sentence_and_what_was_done_is_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweeping, "_cores", lambda: 1)  # so that the deepest ends before
-    specs = [tiny("own_gated_runs:deadly", 8), tiny("plain", 14)]
-    store = tmp_path / "store"
-    with pytest.raises(SweepError) as failure:
-        sweep(specs, store, progress=False)
-    sentence = str(failure.value)
-    assert sentence.startswith("1 run(s) gave no record, own_gated_runs:deadly-8, seed 0 first (i")
-    assert "The 1 that did are saved" in sentence
-    assert [found.spec for found in Store(store).records()] == specs[1:]
-
-
 SCRIPT = """
 import sys
 
