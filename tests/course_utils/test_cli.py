@@ -199,19 +199,18 @@ def test_what_is_not_said_is_left_to_the_experiment(asked: SimpleNamespace) -> N
             {
                 "cluster": "slurm",
                 "workers": 8,
-                "options": {"queue": "gpu", "walltime": "01:30:00", "memory": "4GB"},
+                "options": {"partition": "gpu", "time": 90, "memory": "4GB"},
             },
         ),
         (
-            "--slurm --partition gpu --time 90 --per-gpu 4 --jobs-folder logs",
+            "--cluster slurm --per-gpu 4 --jobs-folder logs --cluster-option account=course",
             {
-                "slurm": "slurm",
+                "cluster": "slurm",
                 "per_gpu": 4,
-                "options": {"slurm_partition": "gpu", "timeout_min": 90},
+                "options": {"account": "course"},
                 "folder": Path("logs"),
             },
         ),
-        ("--slurm local", {"slurm": "local"}),
         ("--cluster a.json --patience 5", {"cluster": "a.json", "patience": 5}),
     ],
 )
@@ -222,8 +221,10 @@ def test_an_engine_is_chosen_by_its_option(
     assert asked.engine == Engine(**engine)
 
 
-@pytest.mark.parametrize("said", ["--cluster local --slurm", "--cluster local --per-gpu 2"])
-def test_engines_that_exclude_each_other_are_a_sentence(
+@pytest.mark.parametrize(
+    "said", ["--slurm", "--cluster local --per-gpu 2", "--cluster slurm --time 0", "--time 5"]
+)
+def test_an_engine_that_cannot_be_is_a_sentence(
     said: str, asked: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["sweep", *said.split()]) == 2

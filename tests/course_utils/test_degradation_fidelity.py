@@ -24,6 +24,7 @@ from course_utils.training import (
     learning_rate_at,
     measuring,
     reestimate_batch_norm,
+    schedule,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +80,7 @@ def test_the_papers_deepest_net_starts_at_a_hundredth_until_it_learns(
 ) -> None:
     # Windows of ten steps, to be short. Nine images of ten are wrong for 36 steps, then seven of
     # ten: the fourth window has a mean error of 0.82, the fifth one of 0.7.
-    monkeypatch.setattr(training, "WARM_WINDOW", 10)
+    monkeypatch.setattr(schedule, "WARM_WINDOW", 10)
     done = 0
 
     def wrong(logits: Tensor, labels: Tensor) -> Tensor:
