@@ -13,10 +13,23 @@ from course_utils import plots
 from course_utils.plots import cam
 
 
+def test_denormalising_undoes_the_normalisation() -> None:
+    pixels = torch.rand(2, 3, 4, 4)
+    mean, std = torch.rand(3, 1, 1), torch.rand(3, 1, 1) + 0.1
+    torch.testing.assert_close(plots.denormalised((pixels - mean) / std, mean, std), pixels)
+
+
+@pytest.mark.parametrize("value", [3.0, -3.0, torch.nan])
+def test_denormalising_refuses_what_leaves_the_range(value: float) -> None:
+    images = torch.full((1, 3, 2, 2), value)
+    with pytest.raises(ValueError, match="statistics that the images were normalised with"):
+        plots.denormalised(images, torch.tensor(0.5), torch.tensor(0.25))
+
+
 def test_images_out_of_range_are_not_drawn() -> None:
-    with pytest.raises(ValueError, match="before their normalisation"):
+    with pytest.raises(ValueError, match="denormalised"):
         plots.map_grid(torch.rand(1, 4, 4), torch.randn(1, 3, 8, 8) - 2)
-    with pytest.raises(ValueError, match="before their normalisation"):
+    with pytest.raises(ValueError, match="denormalised"):
         plots.scene_grid(torch.randn(1, 3, 8, 8) - 2, description="")
 
 
