@@ -139,7 +139,12 @@ def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def checked_size(size: int | Sequence[int]) -> tuple[int, int]:
-    """``size`` as (height, width), in positive integers."""
+    """``size``, one number or two, as (height, width).
+
+    Raises:
+        TypeError: not made of integers.
+        ValueError: not one or two positive ones.
+    """
     pair = tuple(size) if isinstance(size, list | tuple) else (size, size)
     if any(isinstance(side, bool) or not isinstance(side, numbers.Integral) for side in pair):
         raise TypeError(

@@ -320,11 +320,13 @@ def fit(
 
     Images stay where the model is, and a batch is gathered, normalised and augmented as one
     tensor. An epoch is a new random order of the training split, cut into whole batches (what is
-    left over waits for the next order). The model ends in eval mode.
+    left over waits for the next order). The model ends in eval mode, without gradients, and its
+    weights lie in memory as they did before.
 
     Args:
-        model: from ``(B, C, H, W)`` images to ``(B, num_classes)`` logits. Its initial weights
-            are the caller's choice: call ``torch.manual_seed`` before building it.
+        model: from ``(B, C, H, W)`` images, in the type of its weights, to ``(B, num_classes)``
+            logits. Its initial weights are the caller's choice: call ``torch.manual_seed`` before
+            building it.
         dataset: ``train`` is learnt, ``test`` only measured.
         epochs, steps: how long, one of the two.
         batch_size: images a step; a smaller training split makes one batch.
@@ -358,7 +360,8 @@ def fit(
 
     Raises:
         ValueError: neither or both of ``epochs`` and ``steps``, a number below 1, an unknown
-            choice, a batch of less than two images.
+            choice, fewer than two images a batch; a model that has nothing to learn or does not
+            return a logit for each class; a call under ``torch.no_grad()``.
         TypeError: a number of epochs, steps or images that is not whole.
 
     >>> from course_utils.datasets import load

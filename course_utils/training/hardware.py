@@ -82,9 +82,9 @@ def autocast(device: str, precision: str) -> torch.autocast:
 def deterministic_kernels() -> Iterator[None]:
     """Kernels that add up in one order, in the backward pass too, and in true fp32.
 
-    Every switch of torch's that this takes is afterwards as it was. Those of the precision go
-    from the general to the particular: one that does not follow the more general was set by
-    itself, and is set back by itself.
+    Every switch of torch's is then as it was. Those of the precision override one another, the
+    particular the general, and are set in that order: where the general one does not reach, the
+    particular has a value of its own, which it gets back.
     """
     backends = torch.backends
     general = (backends, backends.cudnn)

@@ -47,7 +47,7 @@ class LearningRate:
     every hundred steps, is below 80%: He et al. 2015, section 4.2.
 
     Args:
-        steps, peak, schedule: as for :func:`learning_rate_at`.
+        steps, peak, schedule: as for :func:`course_utils.training.learning_rate_at`.
         warm_start: whether there is one.
 
     >>> rate = LearningRate(1000, 0.1, "step", warm_start=True)

@@ -48,11 +48,6 @@ def test_an_unknown_option_is_answered_with_the_valid_ones(name: str, valid: str
         datasets.load(name, siez=16)
 
 
-def test_a_split_knows_its_length_and_the_shape_of_its_images() -> None:
-    assert len(split(7)) == 7
-    assert split().image_shape == (3, 6, 5)
-
-
 @pytest.mark.parametrize(
     ("tensor", "wrong", "says"),
     [
@@ -98,22 +93,20 @@ def test_a_split_cannot_be_changed_in_place() -> None:
         split().labels = torch.zeros(4)  # type: ignore[misc]
 
 
-def test_a_subset_of_a_number_takes_the_first_images() -> None:
-    assert split(5).subset(3).labels.tolist() == [0, 1, 2]
-
-
 @pytest.mark.parametrize(
-    "which",
-    [[4, 0], torch.tensor([4, 0]), np.array([4, 0]), [-1, 0]],
-    ids=["list", "tensor", "array", "from the end"],
+    ("which", "labels"),
+    [
+        (3, [0, 1, 2]),  # the first ones
+        ([4, 0], [4, 0]),
+        (torch.tensor([4, 0]), [4, 0]),
+        (np.array([4, 0]), [4, 0]),
+        ([-1, 0], [4, 0]),
+        (torch.arange(5) > 2, [3, 4]),
+    ],
+    ids=str,
 )
-def test_a_subset_of_indices_takes_them_in_order(which: object) -> None:
-    assert split(5).subset(which).labels.tolist() == [4, 0]  # type: ignore[arg-type]
-
-
-def test_a_subset_of_flags_takes_the_images_flagged() -> None:
-    whole = split(5)
-    assert whole.subset(whole.labels > 2).labels.tolist() == [3, 4]
+def test_a_subset_takes_a_number_of_images_or_those_named(which: object, labels: list[int]) -> None:
+    assert split(5).subset(which).labels.tolist() == labels  # type: ignore[arg-type]
 
 
 def test_a_subset_takes_everything_known_of_its_images() -> None:

@@ -12,7 +12,6 @@ import torch
 from making_records import record, tiny
 from torch import Tensor, nn
 
-from course_utils import training
 from course_utils.datasets import Dataset, Split, load
 from course_utils.degradation import fidelity_notes, verdict
 from course_utils.degradation.profiles import specs_of
@@ -23,6 +22,7 @@ from course_utils.training import (
     evaluate,
     fit,
     learning_rate_at,
+    measuring,
     reestimate_batch_norm,
 )
 
@@ -58,14 +58,15 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         def step(self, closure: Any = None) -> None:  # type: ignore[override]
             seen.append(self.param_groups[0]["lr"])
 
-    monkeypatch.setattr(training.torch.optim, "SGD", Noting)
+    monkeypatch.setattr(torch.optim, "SGD", Noting)
     # Nothing is learnt: only the rates count, of which there are 64,000.
-    monkeypatch.setattr(training.torch.autograd, "backward", lambda _loss: None)
+    monkeypatch.setattr(torch.autograd, "backward", lambda _loss: None)
     return seen
 
 
 def trained(spec: Spec) -> History:
-    recipe = recipe_of(spec) | {"device": "cpu", "precision": "fp32", "augmentation": "none"}
+    here = {"device": "cpu", "precision": "fp32", "augmentation": "none", "compiled": False}
+    recipe = recipe_of(spec) | here
     data = one_pixel(SIZES[spec.dataset])
     return fit(Logits(), data, **recipe, evaluate="never", progress=False)
 
@@ -87,7 +88,7 @@ def test_the_papers_deepest_net_starts_at_a_hundredth_until_it_learns(
         number = 9 if done <= 36 else 7
         return torch.arange(len(labels)) % 10 < number
 
-    monkeypatch.setattr(training, "_wrong", wrong)
+    monkeypatch.setattr(measuring, "wrong_answers", wrong)
     (spec,) = specs_of(
         "paper", families=["residual"], depths=[110], seeds=[0], settings={"batch_size": 10}
     )
@@ -163,7 +164,7 @@ def test_the_papers_profile_departs_from_the_paper_in_nothing() -> None:
         notes = notes_of(spec)
         assert not [note for note in notes if note.startswith("Departure")], notes
         said = " ".join(notes)
-        for choice in ("padded", "left over", "fp32 on cuda", "moving averages", "weight decay"):
+        for choice in ("padded", "left over", "fp32 on cuda", "taken anew", "weight decay"):
             assert choice in said
         assert ("warm start ends" in said) == (spec.depth == 110)
         assert all(note.endswith(".") and "\n" not in note for note in notes)
