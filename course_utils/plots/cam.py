@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from course_utils.i18n import _, number
-from course_utils.plots.figure import DescribedFigure, blank, colour_bar
+from course_utils.plots.figure import DescribedFigure
 
 __all__ = ["denormalised", "map_grid", "scene_grid"]
 
@@ -248,7 +248,7 @@ def _panels(
     rows = math.ceil(count / columns)
     width = PANEL * (1.28 if room_for_bars else 1.0)
     inches = (max(3.2, width * columns), (PANEL + 0.25) * rows)
-    figure, panels = blank(inches, rows, columns)
+    figure, panels = DescribedFigure.blank(inches, rows, columns)
     for axes in panels:
         axes.axis("off")
     return figure, panels[:count]
@@ -256,7 +256,7 @@ def _panels(
 
 def _bar(figure: DescribedFigure, drawn: Any, axes: Any, label: str) -> None:
     ticks = MaxNLocator(4)
-    colour_bar(figure, drawn, axes, label, fraction=0.05, shrink=0.85, pad=0.02, ticks=ticks)
+    figure.colour_bar(drawn, axes, label, fraction=0.05, shrink=0.85, pad=0.02, ticks=ticks)
 
 
 def _draw_boxes(axes: Axes, boxes: Tensor, colour: str, line: Any) -> None:
