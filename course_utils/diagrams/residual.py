@@ -233,10 +233,10 @@ def plain_and_residual(n_blocks: int = 3, channels: int = 16, side: int = 32) ->
     residual = stage(n_blocks, channels, channels, 1, "A")
     assert count_parameters(plain) == count_parameters(residual)
     sketch, top = Sketch(), 0.0
-    for blocks, sum_ in ((plain, "F(x)"), (residual, "F(x) + x")):
+    for blocks, formula in ((plain, "F(x)"), (residual, "F(x) + x")):
         row, shapes = stage_row(blocks, side)
         sketch.put(row, 0, top + 24)
-        sketch.label(0, top, rf"$y = \mathrm{{ReLU}}({sum_})$", align="left")
+        sketch.label(0, top, rf"$y = \mathrm{{ReLU}}({formula})$", align="left")
         top = sketch.extent().bottom + 40
     text = _(
         "Two rows of {number} blocks, of {shape} throughout. Above, the plain stage: each block is "

@@ -1,6 +1,6 @@
 """Every figure that a lesson shows, each with a description for those who cannot see it."""
 
-from course_utils.plots.cam import map_grid, scene_grid
+from course_utils.plots.cam import denormalised, map_grid, scene_grid
 from course_utils.plots.convolution import (
     layer_costs,
     pixel_mixture,
@@ -34,6 +34,7 @@ __all__ = [
     "ablation_differences",
     "bottleneck_weights",
     "cut_maps",
+    "denormalised",
     "error_against_cost",
     "error_by_cost",
     "error_by_depth",

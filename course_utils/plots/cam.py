@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from course_utils.i18n import _, number
-from course_utils.plots.figure import DescribedFigure, blank, colour_bar
+from course_utils.plots.figure import DescribedFigure
 
-__all__ = ["map_grid", "scene_grid"]
+__all__ = ["denormalised", "map_grid", "scene_grid"]
 
 # Perceptual: equal steps of the value look equal. A signed map has a colour for each sign.
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
@@ -28,6 +28,37 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)  # of R, G and B: ITU-R BT.709
 PANEL = 2.1  # inches
 # White then black under it: a box is seen on any image. Dashes tell found from true.
 TRUTH, FOUND = "#FFFFFF", "#E69F00"
+# Rounding of a normalisation undone may leave [0, 1] by this much.
+RANGE_SLACK = 1e-3
+
+
+def denormalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Images as they were before ``(pixels - mean) / std``.
+
+    Args:
+        images: ``(..., C, H, W)``, normalised.
+        mean, std: broadcastable to ``(C, H, W)``, in the unit of pixels in [0, 1].
+
+    Returns:
+        Images of the same shape, float32 in [0, 1].
+
+    Raises:
+        ValueError: the result leaves [0, 1]: the images were normalised in another way, or never.
+
+    >>> mean, std = torch.full((3, 1, 1), 0.5), torch.full((3, 1, 1), 0.25)
+    >>> denormalised(torch.zeros(3, 2, 2), mean, std).unique()
+    tensor([0.5000])
+    """
+    pixels = images.detach().cpu().float() * std.cpu() + mean.cpu()
+    low, high = (float(extreme) for extreme in torch.aminmax(pixels))
+    if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):  # written so that NaN fails too
+        raise ValueError(
+            _(
+                "With this mean and deviation the pixels go from {low:.3g} to {high:.3g}: expected "
+                "[0, 1]; give the statistics that the images were normalised with."
+            ).format(low=low, high=high)
+        )
+    return pixels.clamp(0, 1)
 
 
 def _drawable(images: Tensor) -> NDArray[np.float32]:
@@ -45,8 +76,8 @@ def _drawable(images: Tensor) -> NDArray[np.float32]:
     if not (low >= 0 and high <= 1):
         raise ValueError(
             _(
-                "The images go from {low:.3g} to {high:.3g}: expected pixels in [0, 1], as they "
-                "were before their normalisation."
+                "The images go from {low:.3g} to {high:.3g}: expected pixels in [0, 1]; undo their "
+                "normalisation with denormalised(images, mean, std)."
             ).format(low=low, high=high)
         )
     colours: NDArray[np.float32] = pixels.float().movedim(1, -1).expand(-1, -1, -1, 3).numpy()
@@ -89,7 +120,7 @@ def map_grid(
 
     Args:
         maps: ``(N, h, w)``, any finite values.
-        images: ``(N, C, H, W)`` uint8 or float in [0, 1], one a map, or
+        images: ``(N, C, H, W)`` uint8 or float in [0, 1] (see :func:`denormalised`), one a map, or
             ``(1, C, H, W)`` for all.
         titles: one a map.
         truth: boxes ``(N, 4)`` or ``(N, D, 4)`` as x0, y0, x1, y1, inclusive pixels of the images.
@@ -217,7 +248,7 @@ def _panels(
     rows = math.ceil(count / columns)
     width = PANEL * (1.28 if room_for_bars else 1.0)
     inches = (max(3.2, width * columns), (PANEL + 0.25) * rows)
-    figure, panels = blank(inches, rows, columns)
+    figure, panels = DescribedFigure.blank(inches, rows, columns)
     for axes in panels:
         axes.axis("off")
     return figure, panels[:count]
@@ -225,7 +256,7 @@ def _panels(
 
 def _bar(figure: DescribedFigure, drawn: Any, axes: Any, label: str) -> None:
     ticks = MaxNLocator(4)
-    colour_bar(figure, drawn, axes, label, fraction=0.05, shrink=0.85, pad=0.02, ticks=ticks)
+    figure.colour_bar(drawn, axes, label, fraction=0.05, shrink=0.85, pad=0.02, ticks=ticks)
 
 
 def _draw_boxes(axes: Axes, boxes: Tensor, colour: str, line: Any) -> None:

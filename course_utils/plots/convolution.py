@@ -15,14 +15,7 @@ from torch.nn import functional as F
 from course_utils.datasets.digit_sheets import Sheet
 from course_utils.detection import Finding
 from course_utils.i18n import _, number, percent
-from course_utils.plots.figure import (
-    PALETTE,
-    DescribedFigure,
-    blank,
-    colour_bar,
-    finish,
-    style_of,
-)
+from course_utils.plots.figure import PALETTE, DescribedFigure, finish, style_of
 
 __all__ = ["layer_costs", "pixel_mixture", "sheet_answers"]
 
@@ -50,7 +43,7 @@ def layer_costs(
         raise ValueError(
             _("Each layer needs a name, a number of parameters, of multiply-adds, and its kind.")
         )
-    figure, panels = blank((9.0, 0.9 + 0.24 * len(names)), 1, 2, sharey=True)
+    figure, panels = DescribedFigure.blank((9.0, 0.9 + 0.24 * len(names)), 1, 2, sharey=True)
     kinds = {False: _("convolution"), True: _("dense layer")}
     said = []
     for axes, values, what in (
@@ -205,7 +198,7 @@ def sheet_answers(
             )
         )
     probabilities, classes = F.softmax(logits.detach().cpu(), 0).max(0)  # (rows, columns)
-    figure, (left, middle, right) = blank((11.0, 2.7), 1, 3)
+    figure, (left, middle, right) = DescribedFigure.blank((11.0, 2.7), 1, 3)
     _draw_sheet(left, sheet, findings, side)
     drawn = middle.imshow(
         np.ma.masked_greater_equal(classes.numpy(), num_digits),
@@ -215,12 +208,12 @@ def sheet_answers(
     )
     middle.set_facecolor("#DDDDDD")
     middle.set_title(_("most likely class at each position"), fontsize=10)
-    colour_bar(figure, drawn, middle, shrink=0.86, pad=0.02, ticks=range(num_digits))
+    figure.colour_bar(drawn, middle, shrink=0.86, pad=0.02, ticks=range(num_digits))
     drawn = right.imshow(
         probabilities.numpy(), cmap="cividis", vmin=0, vmax=1, interpolation="nearest"
     )
     right.set_title(_("its probability"), fontsize=10)
-    colour_bar(figure, drawn, right, shrink=0.86, pad=0.02)
+    figure.colour_bar(drawn, right, shrink=0.86, pad=0.02)
     for axes in (left, middle, right):
         axes.set_xticks([])
         axes.set_yticks([])

@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.ticker import NullFormatter
 
 from course_utils.i18n import _, number
-from course_utils.plots.figure import INK, DescribedFigure, blank, colour_bar, family_style, finish
+from course_utils.plots.figure import INK, DescribedFigure, family_style, finish
 from course_utils.plots.measurements import draw_median, lines
 
 __all__ = ["bottleneck_weights", "cut_maps", "gradient_profiles", "reuse_maps"]
@@ -95,7 +95,7 @@ def gradient_profiles(
     """
     if not norms or not all(norms.values()):
         raise ValueError(_("There is nothing to draw: no gradients were given."))
-    figure, panels = blank((4.6 * len(norms), 4.0), 1, len(norms), sharey=True)
+    figure, panels = DescribedFigure.blank((4.6 * len(norms), 4.0), 1, len(norms), sharey=True)
     said = []
     for axes, (moment, nets) in zip(panels, norms.items(), strict=True):
         for name, runs in nets.items():
@@ -179,7 +179,7 @@ def _block_tables(
         raise ValueError(_("Give one table of weights for each block, as many at each moment."))
     blocks = len(rows[0])
     size = (3.2 * blocks + 0.8, 3.0 * len(rows) + 0.4)
-    figure, panels = blank(size, len(rows), blocks)
+    figure, panels = DescribedFigure.blank(size, len(rows), blocks)
     palette = matplotlib.colormaps[colours]
     said = []
     for row, (moment, tables_of_moment) in enumerate(tables.items()):
@@ -205,7 +205,7 @@ def _block_tables(
             )
         said.append(f"{moment}: {', '.join(spans)}")
     drawn = ScalarMappable(norm, palette)
-    bar = colour_bar(figure, drawn, panels, label, size=10, shrink=0.7)
+    bar = figure.colour_bar(drawn, panels, label, size=10, shrink=0.7)
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     return figure, "; ".join(said)
 

@@ -10,22 +10,9 @@ from matplotlib.axes import Axes
 from course_utils.experiments import Ablation, Record
 from course_utils.i18n import _, percent
 from course_utils.models import Summary
-from course_utils.plots.figure import (
-    INK,
-    DescribedFigure,
-    blank,
-    finish,
-    marks,
-    name_marks,
-    name_rows,
-    span,
-    style_of,
-)
+from course_utils.plots.figure import INK, DescribedFigure, finish, marks, name_rows, span, style_of
 
 __all__ = ["ablation_differences", "error_against_cost", "pareto_front", "stage_costs"]
-
-MILLION = 1e6
-COSTS = ("parameters", "macs")
 
 
 def pareto_front(costs: Sequence[float], errors: Sequence[float]) -> list[int]:
@@ -84,13 +71,15 @@ def error_against_cost(
     """
     if not runs or not all(runs.values()):
         raise ValueError(_("There is nothing to draw: no records were given."))
-    names = {"parameters": _("parameters (thousands)"), "macs": _("multiply-adds (millions)")}
-    units = {"parameters": 1e3, "macs": MILLION}
+    costs = {
+        "parameters": (_("parameters (thousands)"), 1e3),
+        "macs": (_("multiply-adds (millions)"), 1e6),
+    }
     errors = [median(run.test_error for run in of) for of in runs.values()]
-    figure, panels = blank((9.4, 4.2), 1, len(COSTS), sharey=True)
+    figure, panels = DescribedFigure.blank((9.4, 4.2), 1, len(costs), sharey=True)
     said = [f"{name}: {percent(error)}" for name, error in zip(runs, errors, strict=True)]
-    for axes, cost in zip(panels, COSTS, strict=True):
-        prices = [getattr(of[0], cost) / units[cost] for of in runs.values()]
+    for axes, (cost, (label, unit)) in zip(panels, costs.items(), strict=True):
+        prices = [getattr(of[0], cost) / unit for of in runs.values()]
         front = pareto_front(prices, errors)
         axes.plot(
             [prices[i] for i in front],
@@ -104,13 +93,13 @@ def error_against_cost(
         for index, (name, of) in enumerate(runs.items()):
             _draw_point(axes, index, name, prices[index], of, ringed=name == highlight)
         if budget is not None and cost in budget:
-            limit = budget[cost] / units[cost]
+            limit = budget[cost] / unit
             axes.axvline(limit, color="#888888", linewidth=1.2, label=_("budget"))
-        finish(axes, names[cost], _("test error (%)") if cost == COSTS[0] else "")
+        finish(axes, label, _("test error (%)") if axes is panels[0] else "")
         axes.set_xlim(0, 1.04 * axes.get_xlim()[1])
         axes.set_ylim(0, 112 * max(run.test_error for of in runs.values() for run in of))
         on_front = ", ".join(list(runs)[index] for index in front)
-        said.append(_("Pareto front by {cost}: {front}").format(cost=names[cost], front=on_front))
+        said.append(_("Pareto front by {cost}: {front}").format(cost=label, front=on_front))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=4)
     figure.description = _(
@@ -151,7 +140,8 @@ def stage_costs(summary: Summary) -> DescribedFigure:
         _("multiply-adds"): [row.macs for row in rows],
         _("activations kept"): [row.activations or 0 for row in rows],
     }
-    figure, panels = blank((9.4, 1.3 + 0.42 * len(rows)), 1, len(columns), sharey=True)
+    inches = (9.4, 1.3 + 0.42 * len(rows))
+    figure, panels = DescribedFigure.blank(inches, 1, len(columns), sharey=True)
     places = range(len(rows))
     said = []
     for index, (axes, (title, values)) in enumerate(zip(panels, columns.items(), strict=True)):
@@ -194,7 +184,7 @@ def ablation_differences(ablation: Ablation) -> DescribedFigure:
         ablation: what :func:`course_utils.experiments.ablate` gives.
     """
     effects = list(ablation.effects.values())
-    figure, (axes,) = blank((8.4, 1.4 + 0.55 * len(effects)))
+    figure, (axes,) = DescribedFigure.blank((8.4, 1.4 + 0.55 * len(effects)))
     axes.axvline(0, color=INK, linewidth=1)
     noise = style_of(1) | {"markerfacecolor": "white"}
     for place, effect in enumerate(effects):
@@ -213,7 +203,7 @@ def ablation_differences(ablation: Ablation) -> DescribedFigure:
         _("not larger than the noise"): marks(noise, markersize=8),
         _("a seed"): {"color": INK, "marker": "|", "linestyle": "none", "markersize": 9},
     }
-    name_marks(figure, axes, legend, columns=3)
+    figure.name_marks(legend, columns=3)
     figure.description = _(
         "A line a change: the mean change of the test error over the seeds, with its interval, and "
         "a line at zero. {said}"

@@ -18,7 +18,6 @@ from course_utils.plots.figure import (
     FAMILIES,
     INK,
     DescribedFigure,
-    blank,
     family_style,
     finish,
     marks,
@@ -70,7 +69,8 @@ def learning_curves(records: Sequence[Record]) -> DescribedFigure:
     _require_records(records)
     families = _by(records, lambda record: record.spec.family)
     said = []
-    figure, panels = blank((4.4 * len(families), 3.8), 1, len(families), sharey=True)
+    count = len(families)
+    figure, panels = DescribedFigure.blank((4.4 * count, 3.8), 1, count, sharey=True)
     for axes, (name, members) in zip(panels, families.items(), strict=True):
         for index, (depth, runs) in enumerate(_by(members, lambda r: r.spec.depth).items()):
             style, label = style_of(index), _("depth {depth}").format(depth=depth)
@@ -109,7 +109,7 @@ def error_by_depth(records: Sequence[Record], measure: str = "train_error") -> D
     """
     _require_records(records)
     name = _error_name(measure)
-    figure, (axes,) = blank((6.4, 4.0))
+    figure, (axes,) = DescribedFigure.blank((6.4, 4.0))
     said = _draw_error_by_depth(axes, records, measure)
     finish(axes, _("depth (layers with weights)"), name)
     figure.description = _(
@@ -162,7 +162,7 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
     nets: dict[tuple[str, int], list[Record]] = {}
     for record in records:
         nets.setdefault((record.spec.family, record.spec.depth), []).append(record)
-    figure, panels = blank((10.0, 3.9), 1, 3, sharey=True)
+    figure, panels = DescribedFigure.blank((10.0, 3.9), 1, 3, sharey=True)
     costs: tuple[tuple[str, Callable[[Record], float]], ...] = (
         (_("parameters (thousands)"), lambda run: run.parameters / 1e3),
         (_("multiply-adds per image (millions)"), lambda run: run.macs / 1e6),
@@ -213,7 +213,7 @@ def train_against_test(records: Sequence[Record]) -> DescribedFigure:
         ValueError: no records.
     """
     _require_records(records)
-    figure, (axes,) = blank((5.2, 4.6))
+    figure, (axes,) = DescribedFigure.blank((5.2, 4.6))
     said = []
     for name, members in _by(records, lambda record: record.spec.family).items():
         style = family_style(name)
@@ -261,7 +261,7 @@ def published_beside(records: Sequence[Record]) -> DescribedFigure:
         ValueError: no records.
     """
     _require_records(records)
-    figure, (ours, theirs) = blank((9.2, 3.9), 1, 2)
+    figure, (ours, theirs) = DescribedFigure.blank((9.2, 3.9), 1, 2)
     said = [_draw_error_by_depth(ours, records)]
     title = _("this run: {data}").format(data=records[0].spec.dataset)
     finish(ours, _("depth"), _("training error (%)"), title)
@@ -297,7 +297,7 @@ def reference_beside(records: Sequence[Record], reference: Reference) -> Describ
         ValueError: no records.
     """
     _require_records(records)
-    figure, panels = blank((9.2, 3.9), 1, 2, sharey=True)
+    figure, panels = DescribedFigure.blank((9.2, 3.9), 1, 2, sharey=True)
     said = []
     titles = (
         _("this run: {data}").format(data=records[0].spec.dataset),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Self
 
 from IPython.display import display
 from matplotlib.axes import Axes
@@ -20,12 +20,9 @@ __all__ = [
     "FAMILIES",
     "INK",
     "DescribedFigure",
-    "blank",
-    "colour_bar",
     "family_style",
     "finish",
     "marks",
-    "name_marks",
     "name_rows",
     "span",
     "style_of",
@@ -58,6 +55,30 @@ class DescribedFigure(Figure):
         super().__init__(figsize=inches, dpi=100, facecolor="white", layout="constrained")
         self.description = description
 
+    @classmethod
+    def blank(
+        cls, inches: tuple[float, float], rows: int = 1, columns: int = 1, **options: Any
+    ) -> tuple[Self, list[Axes]]:
+        """A figure still to be described, and its panels, row by row."""
+        figure = cls("", inches)
+        return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+
+    def colour_bar(
+        self, drawn: Any, axes: Any, label: str = "", size: float = 8, **options: Any
+    ) -> Colorbar:
+        """A colour bar, its numbers of this size, written as the reader's language does."""
+        bar = self.colorbar(drawn, ax=axes, **options)
+        bar.formatter = _numbers(3)
+        bar.ax.tick_params(labelsize=size)
+        bar.set_label(label, fontsize=9)
+        return bar
+
+    def name_marks(self, styles: Mapping[str, dict[str, Any]], columns: int) -> None:
+        """A legend above all panels that shows a marker for each name."""
+        for name, style in styles.items():
+            self.axes[0].plot([], [], label=name, **style)
+        self.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=columns)
+
     def png(self) -> bytes:
         """The figure as a PNG of 256 colours: half the bytes, and a notebook holds a dozen."""
         stream = io.BytesIO()
@@ -77,14 +98,6 @@ class DescribedFigure(Figure):
         summary = escape(_("Description of the figure"))
         words = f"<details><summary>{summary}</summary><p>{escape(self.description)}</p></details>"
         display({"text/html": words, "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]
-
-
-def blank(
-    inches: tuple[float, float], rows: int = 1, columns: int = 1, **options: Any
-) -> tuple[DescribedFigure, list[Axes]]:
-    """A figure still to be described, and its panels, row by row."""
-    figure = DescribedFigure("", inches)
-    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 
 def style_of(index: int) -> dict[str, Any]:
@@ -107,15 +120,6 @@ def marks(style: dict[str, Any], **look: Any) -> dict[str, Any]:
     return style | {"linestyle": "none"} | look
 
 
-def name_marks(
-    figure: DescribedFigure, axes: Axes, styles: Mapping[str, dict[str, Any]], columns: int
-) -> None:
-    """A legend above the figure that shows a marker for each name."""
-    for name, style in styles.items():
-        axes.plot([], [], label=name, **style)
-    figure.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=columns)
-
-
 def _numbers(digits: int) -> FuncFormatter:
     """Labels of an axis as the reader's language writes numbers."""
     return FuncFormatter(lambda value, _position: number(value, digits))
@@ -133,17 +137,6 @@ def name_rows(axes: Axes, names: Sequence[str]) -> None:
     """A name for each row, the first above; after :func:`finish`, which gives the axis numbers."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-
-
-def colour_bar(
-    figure: DescribedFigure, drawn: Any, axes: Any, label: str = "", size: float = 8, **options: Any
-) -> Colorbar:
-    """A colour bar, its numbers of this size, written as the reader's language does."""
-    bar = figure.colorbar(drawn, ax=axes, **options)
-    bar.formatter = _numbers(3)
-    bar.ax.tick_params(labelsize=size)
-    bar.set_label(label, fontsize=9)
-    return bar
 
 
 def finish(axes: Axes, xlabel: str, ylabel: str, title: str = "") -> None:

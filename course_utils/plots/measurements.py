@@ -11,16 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from course_utils.i18n import _, number, percent
-from course_utils.plots.figure import (
-    DescribedFigure,
-    blank,
-    finish,
-    marks,
-    name_marks,
-    name_rows,
-    span,
-    style_of,
-)
+from course_utils.plots.figure import DescribedFigure, finish, marks, name_rows, span, style_of
 
 __all__ = ["draw_median", "error_dots", "lines", "score_ladder"]
 
@@ -48,7 +39,7 @@ def lines(
     """
     if not series:
         raise ValueError(_("There is nothing to draw: no series were given."))
-    figure, (axes,) = blank((7.2, 4.0))
+    figure, (axes,) = DescribedFigure.blank((7.2, 4.0))
     said = []
     for index, (name, values) in enumerate(series.items()):
         middle = draw_median(axes, name, values, style_of(index), x)
@@ -127,7 +118,7 @@ def error_dots(
     if not errors or not any(errors.values()):
         raise ValueError(_("There is nothing to draw: no errors were given."))
     styles = _styles(errors)
-    figure, (axes,) = blank((7.2, 3.9))
+    figure, (axes,) = DescribedFigure.blank((7.2, 3.9))
     said = []
     width = 0.8 / len(styles)
     for place, (group, row) in enumerate(errors.items()):
@@ -145,7 +136,7 @@ def error_dots(
     axes.set_xticks(range(len(errors)), list(errors))
     axes.set_xlim(-0.5, len(errors) - 0.5)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    name_marks(figure, axes, styles, columns=3)
+    figure.name_marks(styles, columns=3)
     figure.description = f"{description} {'; '.join(said)}.".strip()
     return figure
 
@@ -168,7 +159,7 @@ def score_ladder(
     if not scores:
         raise ValueError(_("There is nothing to draw: no scores were given."))
     styles = _styles(scores, markersize=8)
-    figure, (axes,) = blank((8.0, 1.2 + 0.5 * len(scores)))
+    figure, (axes,) = DescribedFigure.blank((8.0, 1.2 + 0.5 * len(scores)))
     said = []
     for place, (measure, row) in enumerate(scores.items()):
         axes.axhline(place, color="#BBBBBB", linewidth=0.6, zorder=0)
@@ -179,6 +170,6 @@ def score_ladder(
     axes.set_xlim(0, 100)
     finish(axes, xlabel, "")
     name_rows(axes, list(scores))
-    name_marks(figure, axes, styles, columns=4)
+    figure.name_marks(styles, columns=4)
     figure.description = f"{description} {'; '.join(said)}.".strip()
     return figure

@@ -73,6 +73,7 @@ def test_the_png_has_twice_the_size_and_transparent_corners(name: str) -> None:
     assert png.getpixel((png.width // 2, 6)) == (255, 255, 255, 255)
 
 
+@pytest.mark.slow
 def test_the_gallery_shows_every_picture_with_both_titles() -> None:
     gallery = (IMAGES / "README.md").read_text(encoding="utf-8")
     for name in diagrams.PICTURES:

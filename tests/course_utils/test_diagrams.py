@@ -252,7 +252,7 @@ def test_depth_draws_the_parts_of_a_net_as_boxes() -> None:
 
 
 class Wild(nn.Module):
-    """A module whose answer is none that can be drawn."""
+    """A module that answers with whatever it is told."""
 
     def __init__(self, answer: Any) -> None:
         super().__init__()
@@ -281,7 +281,9 @@ def test_what_cannot_be_drawn_is_refused_with_a_sentence(
 
 
 @pytest.mark.parametrize(("depth", "kind"), [(0, ValueError), (True, TypeError), (1.5, TypeError)])
-def test_a_depth_that_is_none_is_refused(depth: Any, kind: type[Exception]) -> None:
+def test_a_depth_that_is_no_whole_number_from_1_is_refused(
+    depth: Any, kind: type[Exception]
+) -> None:
     with pytest.raises(kind, match=r"depth must be .*at least 1"):
         diagrams.draw(nn.ReLU(), torch.zeros(1, 1), depth=depth)
 
