@@ -113,7 +113,7 @@ class MultiplyAdds(TorchDispatchMode):
     """
 
     def __init__(self, images: Tensor, place: Callable[[], str] = lambda: "") -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.macs: Counter[str] = Counter()
         self.uncounted: Counter[str] = Counter()
         self._place = place
