@@ -261,6 +261,24 @@ def test_a_budget_that_is_broken_says_what_by_how_much_and_where() -> None:
     assert "64.8%" in verdict and "72.3%" in verdict
 
 
+def test_a_verdict_names_the_products_that_the_multiply_adds_leave_out() -> None:
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(4, 1, batch_first=True)
+            self.classes = nn.Parameter(torch.rand(3, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            tokens = x.flatten(2).transpose(1, 2)
+            return F.linear(self.attention(tokens, tokens, tokens)[0].mean(1), self.classes)
+
+    report = summary(Attending(), (4, 3, 3), Budget(macs=10_000))
+    assert {row.name: row.macs for row in report.rows} == {"attention": 9 * 4 * 16, "": 4 * 3}
+    assert report.macs == 588 and report.fits
+    assert report.verdict.startswith("Within the budget: 5.9% of the 10,000 multiply-adds. Not ")
+    assert report.left_out == summary(Attending(), (4, 3, 3)).verdict != ""
+
+
 def test_without_a_budget_there_is_no_verdict() -> None:
     report = summary(small(), (3, 4, 4))
     assert report.verdict == "" and report.fits and report.excess == {}
