@@ -529,7 +529,7 @@ def _linear_name(linear: _Linear, names: Mapping[nn.Module, str]) -> str:
 def _why_not(way: _Way | None, names: Mapping[nn.Module, str]) -> str:
     """What the model's head is instead of average pooling and then one linear layer."""
     if way is None or way.left > 1:
-        return _("The logits are not what a linear layer makes of the averages of a feature map")
+        return _("No linear layer was seen to make the logits of the averages of a feature map")
     linears = [step for step in way.steps if isinstance(step, _Linear)]
     operations = [step for step in way.steps if isinstance(step, str)]
     if not linears:

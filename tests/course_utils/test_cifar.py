@@ -37,7 +37,7 @@ def multiply_adds(depth: int, shortcut: Shortcut) -> int:
 @pytest.mark.parametrize(
     ("depth", "narrow", "projected", "millions", "shortcut"),
     [
-        (*costs, shortcut)
+        pytest.param(*costs, shortcut, marks=[pytest.mark.slow] * (costs[0] == 1202))
         for costs in COSTS
         for shortcut in (None, "A", "B")
         if (costs[0], shortcut) != (1202, None)  # nothing new, and the longest to build

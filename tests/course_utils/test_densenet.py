@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.densenet import _DenseBlock, _DenseLayer, _Transition
 
-from course_utils.cam import class_activation_maps
 from course_utils.datasets import load
 from course_utils.degradation import Spec, run
 from course_utils.experiments import build
@@ -33,8 +32,8 @@ COUNTS = [
     (100, 12, False, 6_979_642),
     (100, 24, False, 27_249_082),
     (100, 12, True, 769_162),
-    (250, 24, True, 15_324_406),
-    (190, 40, True, 25_624_430),
+    pytest.param(250, 24, True, 15_324_406, marks=pytest.mark.slow),
+    pytest.param(190, 40, True, 25_624_430, marks=pytest.mark.slow),
 ]
 
 
@@ -302,30 +301,6 @@ def test_a_whole_layer_runs_again_in_training_and_never_otherwise(
     assert set(counts.values()) == {runs}
 
 
-@BC
-def test_a_recomputed_layer_keeps_nothing_but_its_inputs(bc: bool) -> None:
-    def kept(efficient: bool) -> int:
-        """Bytes that the graph of one layer holds, its inputs and parameters aside."""
-        layer = DenseLayer(5, 2, bottleneck=bc, memory_efficient=efficient)
-        maps = [torch.randn(3, 3, 4, 4), torch.randn(3, 2, 4, 4)]
-        known = {t.data_ptr() for t in (*maps, *layer.parameters(), *layer.buffers())}
-        held: dict[int, int] = {}
-
-        def pack(tensor: Tensor) -> Tensor:
-            if tensor.data_ptr() not in known:
-                held[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            new = layer(maps)
-        assert new.requires_grad
-        return sum(held.values())
-
-    pixels = 3 * 4 * 4 * 4  # batch × height × width × bytes of a float
-    assert kept(efficient=False) >= pixels * (5 + 5)  # the concatenation, and what ReLU gives
-    assert kept(efficient=True) == 0
-
-
 def test_random_numbers_drawn_within_a_layer_are_the_same_in_both_runs() -> None:
     naive, efficient = twins(10, True)
     x = torch.randn(4, 3, 8, 8)
@@ -362,18 +337,6 @@ def test_a_net_that_recomputes_can_be_copied_after_a_step() -> None:
 
 
 # --- with the rest of the course -------------------------------------------------------------
-
-
-@pytest.mark.parametrize("efficient", [True, False])
-def test_class_activation_maps_find_the_head(efficient: bool) -> None:
-    net = densenet(10, 4, in_channels=1, num_classes=5, memory_efficient=efficient)
-    wake_up(net)
-    images = torch.rand(2, 1, 16, 20)
-    cam = class_activation_maps(net, images)
-    assert cam.maps.shape == (2, 5, 4, 5)  # two transitions
-    assert (cam.feature_layer, cam.linear_layer) == ("relu", "linear")
-    torch.testing.assert_close(cam.logits, net.eval()(images))
-    torch.testing.assert_close(cam.maps.mean((2, 3)), cam.logits, rtol=1e-4, atol=1e-5)
 
 
 def test_the_experiment_room_trains_the_family_dense() -> None:

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from course_utils.cam import class_activation_maps
 from course_utils.models import (
     as_options,
     cifar_net,
@@ -173,36 +172,6 @@ def test_option_a_has_no_weights_and_option_b_a_projection_with_bn() -> None:
 def test_recomputation_is_handed_to_the_dense_layers() -> None:
     net = compose([dense(3, growth_rate=2, memory_efficient=True), gap_head()])
     assert all(layer.memory_efficient for layer in net.stages[0].layers)  # type: ignore[union-attr]
-
-
-# --- class activation maps -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("last", "layer"),
-    [
-        (conv(8), "stages"),
-        (identity(), "stages"),
-        (bottleneck(8, width=2), "stages"),
-        (dense(2, growth_rate=4), "norm"),
-        (transition(), "norm"),
-    ],
-)
-def test_class_activation_maps_average_to_the_logits(last: StageSpec, layer: str) -> None:
-    net = compose([conv(6, stride=2), last, gap_head()], num_classes=4)
-    images = torch.rand(3, 3, 16, 16)
-    cam = class_activation_maps(net, images)
-    with torch.no_grad():
-        assert torch.allclose(cam.maps.mean((2, 3)), net.eval()(images), atol=1e-6)
-    assert cam.feature_layer.startswith(layer)
-    assert cam.linear_layer == "linear"
-
-
-def test_a_maximum_for_a_head_has_no_class_activation_maps() -> None:
-    net = compose([conv(6), gap_head(pool="max")])
-    assert isinstance(net.pool, nn.AdaptiveMaxPool2d)
-    with pytest.raises(ValueError, match="max pooling"):
-        class_activation_maps(net, torch.rand(1, 3, 8, 8))
 
 
 # --- designs as plain data ---------------------------------------------------------------------

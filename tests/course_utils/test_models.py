@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from course_utils.cam import class_activation_maps
 from course_utils.models import cifar_net, compose, densenet, gap_net, nin
-from course_utils.models.stages import conv, gap_head, identity, plain
+from course_utils.models.stages import conv, dense, gap_head, identity, plain, transition
 
 NETS: dict[str, Callable[..., nn.Module]] = {
     "plain": lambda **options: cifar_net(8, width=4, **options),
@@ -88,6 +89,42 @@ def test_a_net_can_be_built_and_run_where_nothing_is_computed(
     with torch.device("meta"):
         answer = build()(torch.rand(2, 3, 32, 32))
     assert answer.shape == (2, 10) and answer.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("build", "layer"),
+    [
+        (NETS["option A"], "stages"),
+        (NETS["dense"], "relu"),
+        (NETS["average"], "features"),
+        (NETS["composed"], "stages.1"),
+        (lambda: compose([conv(6), dense(2, growth_rate=4), gap_head()]), "norm"),
+        (lambda: compose([conv(6), transition(), gap_head()]), "norm"),
+    ],
+    ids=["option A", "dense", "average", "composed", "ends dense", "ends in a transition"],
+)
+def test_class_activation_maps_find_the_head(build: Callable[[], nn.Module], layer: str) -> None:
+    net, images = build(), torch.rand(3, 3, 20, 24)
+    cam = class_activation_maps(net, images)
+    torch.testing.assert_close(cam.logits, net.eval()(images))
+    torch.testing.assert_close(cam.maps.mean((2, 3)), cam.logits, rtol=1e-4, atol=1e-5)
+    assert (cam.feature_layer, cam.linear_layer) == (layer, "linear")
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (NETS["maximum"], "The head reads global max pooling"),
+        (lambda: compose([conv(6), gap_head(pool="max")]), "The head reads global max pooling"),
+        (NETS["nin"], "class maps already"),
+    ],
+    ids=["maximum", "composed", "nin"],
+)
+def test_heads_without_an_average_or_without_weights_have_no_class_activation_maps(
+    build: Callable[[], nn.Module], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        class_activation_maps(build(), torch.rand(1, 3, 16, 16))
 
 
 @pytest.mark.parametrize(
