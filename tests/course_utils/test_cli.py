@@ -215,7 +215,9 @@ def test_an_engine_is_chosen_by_its_option(
     assert asked.engine == Engine(**engine)
 
 
-@pytest.mark.parametrize("said", ["--slurm", "--slurm local", "--cluster local --per-gpu 2"])
+@pytest.mark.parametrize(
+    "said", ["--slurm", "--slurm local", "--cluster local --per-gpu 2", "--time 5"]
+)
 def test_an_engine_that_cannot_be_is_a_sentence(
     said: str, asked: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
