@@ -200,20 +200,8 @@ def test_what_is_not_said_is_left_to_the_experiment(asked: SimpleNamespace) -> N
             {
                 "cluster": "slurm",
                 "workers": 8,
-<<<<<<< HEAD
                 "per_gpu": 4,
                 "options": {"partition": "gpu", "time": 90, "account": "course"},
-=======
-                "options": {"partition": "gpu", "time": 90, "memory": "4GB"},
-            },
-        ),
-        (
-            "--cluster slurm --per-gpu 4 --jobs-folder logs --cluster-option account=course",
-            {
-                "cluster": "slurm",
-                "per_gpu": 4,
-                "options": {"account": "course"},
->>>>>>> house
                 "folder": Path("logs"),
             },
         ),
@@ -227,13 +215,9 @@ def test_an_engine_is_chosen_by_its_option(
     assert asked.engine == Engine(**engine)
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("said", ["--slurm", "--slurm local", "--cluster local --per-gpu 2"])
-=======
 @pytest.mark.parametrize(
-    "said", ["--slurm", "--cluster local --per-gpu 2", "--cluster slurm --time 0", "--time 5"]
+    "said", ["--slurm", "--slurm local", "--cluster local --per-gpu 2", "--time 5"]
 )
->>>>>>> house
 def test_an_engine_that_cannot_be_is_a_sentence(
     said: str, asked: SimpleNamespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
