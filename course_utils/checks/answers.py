@@ -281,7 +281,9 @@ def _explain(name: str, case: Case, answer: object, wanted: object, hint: str) -
             "expected."
         )
     else:
-        pair = _told_apart(answer, wanted)
+        pair = (
+            (shown(answer, most=0), shown(wanted, most=0)) if large else _told_apart(answer, wanted)
+        )
         sentence = _("`{call}` gives {given}; {wanted} is expected.")
     reject(sentence.format(call=_call(name, case), given=pair[0], wanted=pair[1]), hint)
 

@@ -144,6 +144,7 @@ def _islands() -> list[tuple[Tensor, float]]:
     )
     two = _drawn(
         (0.4, s(2, 8), s(1, 3)),
+        (0.28, s(4, 5), s(3, 6)),  # below the threshold, but above that share of the maximum
         (0.9, s(0, 2), s(4, 7)),  # holds the maximum
         (0.5, s(0, 1), s(0, 1)),  # comes first
     )

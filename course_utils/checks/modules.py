@@ -232,21 +232,26 @@ class _Pair:
         parameters = [value for layer in theirs for value in layer.parameters(recurse=False)]
         names = [_("the input"), *(f"`{called[id(value)]}`" for value in parameters)]
         scale = max(float(value.abs().max()) for value in wanted if value is not None)
-        for name, one, other in zip(names, given, wanted, strict=True):
-            if one is None and other is not None:
-                message = _(
-                    "`{label}` answers as it should, but no gradient reaches {name}: it could "
-                    "not learn."
-                )
-            elif one is not None and other is not None and not close(one / scale, other / scale):
-                message = _(
-                    "`{label}` answers as it should, but part of the gradient of {name} is "
-                    "missing: it would not learn well."
-                )
-            else:
-                continue
+        rows = [row for row in zip(names, given, wanted, strict=True) if row[2] is not None]
+        unreached = [name for name, one, _other in rows if one is None]
+        cut = [
+            name
+            for name, one, other in rows
+            if one is not None and not close(one / scale, other / scale)
+        ]
+        if unreached:
+            message = _(
+                "`{label}` answers as it should, but no gradient reaches {name}: it could not "
+                "learn."
+            )
+        else:
+            message = _(
+                "`{label}` answers as it should, but part of the gradient of {name} is missing: "
+                "it would not learn well."
+            )
+        if unreached or cut:
             reject(
-                message.format(label=self.label, name=name),
+                message.format(label=self.label, name=(unreached or cut)[0]),
                 _("Look for `detach`, `.data`, `no_grad` or `requires_grad=False`."),
             )
 

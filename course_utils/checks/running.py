@@ -118,7 +118,6 @@ class _Clock:
         self._watched = ctypes.c_ulong(threading.get_ident())
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
 
     def _watch(self) -> None:
         wait = _SECONDS
@@ -126,9 +125,13 @@ class _Clock:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(self._watched, ctypes.py_object(_TimeUp))
             wait = _AGAIN
 
+    def start(self) -> None:
+        self._thread.start()
+
     def stop(self) -> None:
         self._over.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         for _line in range(100):  # what is still to be raised is raised here
             pass
 
@@ -138,6 +141,7 @@ def _in_time(run: Callable[[], Feedback]) -> Feedback:
     clock = _Clock()
     try:
         try:
+            clock.start()
             return run()
         finally:
             clock.stop()
