@@ -41,9 +41,6 @@ __all__ = [
 Layers = Sequence[int]
 
 
-# --- 1. parameters of two heads ---------------------------------------------------------------
-
-
 def _heads(
     maps: int,
     side: int,
@@ -75,7 +72,7 @@ def check_head_parameters(function: object) -> Feedback:
         _("the biases are missing: one a unit, in every layer."),
         layers,
         lambda *sizes: (_heads(*sizes)[0], _heads(*sizes, bias=0)[1]),
-        _("the biases of the second head are missing: one a class."),
+        _("the biases of the second head are missing: one per class."),
         partial(_heads, middle=0),
         _("the second hidden layer, from `hidden` units to `hidden` units, is missing."),
         lambda maps, side, *units: _heads(maps, 1, *units),
@@ -97,9 +94,6 @@ def check_head_parameters(function: object) -> Feedback:
     return correct(
         _("for VGG's head, {dense} parameters against {gap}.").format(dense=dense, gap=gap)
     )
-
-
-# --- 2. a 1×1 convolution by hand -------------------------------------------------------------
 
 
 def _conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -164,15 +158,12 @@ def check_conv_1x1(function: object) -> Feedback:
     operators = operators_of(lambda: require_function(function, name)(*cases[0]))
     if any(re.search("conv(?!ert)", operator) for operator in operators):
         reject(
-            _("`{name}` – the answer is right, but a convolution of torch's computes it.").format(
-                name=name
-            ),
+            _(
+                "`{name}` – the answer is right, but one of torch's convolutions computes it."
+            ).format(name=name),
             pixel,
         )
     return correct(_("equal to torch's own, at every pixel."))
-
-
-# --- 3. two in a row are one ------------------------------------------------------------------
 
 
 @checker
@@ -219,9 +210,6 @@ def check_fold(function: object) -> Feedback:
         algebra,
     )
     return correct(_("one convolution, which answers like the two in a row."))
-
-
-# --- 4. a dense layer as a convolution --------------------------------------------------------
 
 
 @checker
@@ -288,9 +276,6 @@ def _require_weights(conv: nn.Conv2d, linear: nn.Linear, sizes: Sequence[int], l
         )
 
 
-# --- 5. which window a position looks at ------------------------------------------------------
-
-
 def _reach(kernels: Layers, strides: Layers, *, early: bool = False) -> tuple[int, int]:
     """The side of a window, and the pixels from one position to the next."""
     side = jump = 1
@@ -353,9 +338,6 @@ def check_window_of(function: object) -> Feedback:
     ]
     require_answers(function, "window_of", cases, _window_of, mistakes, rule)
     return correct(_("the product of the strides moves the window, and every layer widens it."))
-
-
-# --- 6. a block of NIN ------------------------------------------------------------------------
 
 
 @checker

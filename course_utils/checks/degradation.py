@@ -49,8 +49,6 @@ __all__ = [
 Block = ResidualBlock | BottleneckBlock
 
 
-# --- 1. a paired comparison -------------------------------------------------------------------
-
 Interval = tuple[float, float, float]
 Errors = Sequence[float]
 
@@ -151,9 +149,6 @@ def _interval_mistakes() -> list[Mistake]:
     )
 
 
-# --- 2. a layer that does nothing -------------------------------------------------------------
-
-
 @checker
 def check_identity_layer(function: object) -> Feedback:
     """Check ``identity_layer(channels)``: a conv-BN-ReLU layer that gives back what it receives.
@@ -188,7 +183,7 @@ def check_identity_layer(function: object) -> Feedback:
             reject(
                 _(
                     "`{label}` gives back its input, but not by its layers: with other weights it "
-                    "is no convolution, batch normalisation and ReLU in a row."
+                    "is not a convolution, a batch normalisation and a ReLU in a row."
                 ).format(label=label),
                 _("It has to be a layer like those of the plain net, with weights of your choice."),
             )
@@ -270,9 +265,6 @@ def _explain_no_identity(
     ]
     message, hint = next(fault[1:] for fault in faults if fault[0])
     reject(message.format(label=label, gain=number(worst, 7)), hint)
-
-
-# --- 3. to 5. and 7. bricks and blocks --------------------------------------------------------
 
 
 @checker
@@ -481,9 +473,6 @@ def _padded() -> str:
     return _("the shortcut is padded with empty maps (option A); a projection is asked for.")
 
 
-# --- 6. the shortcut without parameters -------------------------------------------------------
-
-
 @checker
 def check_pad_shortcut(function: object) -> Feedback:
     """Check ``pad_shortcut(x, out_channels, stride=2)``: option A, pixels skipped, maps added.
@@ -546,9 +535,6 @@ def check_pad_shortcut(function: object) -> Feedback:
             "(`x.new_zeros`, `F.pad`) take over its type and its device."
         )
     return correct(_("pixels skipped, empty maps added, and nothing to learn."), remark)
-
-
-# --- 8. the stage -----------------------------------------------------------------------------
 
 
 @checker
@@ -644,9 +630,6 @@ def _shortcut_mistakes(make: Callable[[], nn.Module]) -> list[Mistake]:
         _("the blocks that keep the shape add nothing: their shortcut is missing."),
         _("Check your identity block first, then use it here."),
     )
-
-
-# --- 9. the whole network ---------------------------------------------------------------------
 
 
 @checker

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,9 +29,6 @@ __all__ = [
     "trace",
 ]
 
-# A block has a handful of layers of one shape, and all pairings are tried. A whole net has too
-# many, and its layers are paired by the order they run in.
-_MOST_PAIRINGS = 48
 # float64 leaves about 1e-13 after a few dozen layers, float32 1e-5; a real difference is far above.
 _TOLERANCES = {torch.float64: 1e-7, torch.float32: 1e-3}
 # Eval mode, training mode, then eval mode with the running statistics that training left.
@@ -171,7 +167,7 @@ def randomise(module: nn.Module) -> nn.Module:
     return module
 
 
-def _pairing_by_run(reference: Trace, candidate: Trace) -> Pairing | None:
+def _pairing_by_source(reference: Trace, candidate: Trace) -> Pairing | None:
     """Pair layers that run in the same order; a normalisation with the one after the same layer.
 
     The shortcut may run before the main path or after it, so the order among normalisations of
@@ -199,28 +195,17 @@ def _pairing_by_run(reference: Trace, candidate: Trace) -> Pairing | None:
 
 def _pairings(reference: Trace, candidate: Trace) -> Iterator[Pairing]:
     """The ways to put the reference's weights into the candidate, the likeliest first."""
-    wanted, given = list(reference.runs), list(candidate.runs)
-    kinds = Counter(map(signature, wanted))
-    if kinds != Counter(map(signature, given)):
+    kinds = Counter(map(signature, reference.runs))
+    if kinds != Counter(map(signature, candidate.runs)):
         return
-    by_run = _pairing_by_run(reference, candidate)
-    if by_run is not None:
-        yield by_run
-    groups = [
-        [[layer for layer in layers if signature(layer) == kind] for layers in (wanted, given)]
-        for kind in kinds
-    ]
-    if math.prod(math.factorial(len(ours)) for ours, _theirs in groups) > _MOST_PAIRINGS:
-        # A normalisation of a concatenation of one tensor follows no layer, or one: the order of
-        # the runs alone is the last try.
-        yield [pair for ours, theirs in groups for pair in zip(ours, theirs, strict=True)]
-        return
-    for order in itertools.product(*(itertools.permutations(theirs) for _ours, theirs in groups)):
-        yield [
-            pair
-            for (ours, _theirs), theirs in zip(groups, order, strict=True)
-            for pair in zip(ours, theirs, strict=True)
-        ]
+    by_source = _pairing_by_source(reference, candidate)
+    if by_source is not None:
+        yield by_source
+    # What a normalisation reads may be a copy of what a layer gave: the order alone, then.
+    for_kind = {
+        kind: [layer for layer in candidate.runs if signature(layer) == kind] for kind in kinds
+    }
+    yield [(layer, for_kind[signature(layer)].pop(0)) for layer in reference.runs]
 
 
 @torch.no_grad()

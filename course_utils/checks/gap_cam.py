@@ -30,9 +30,6 @@ __all__ = [
 ]
 
 
-# --- 1. global average pooling ----------------------------------------------------------------
-
-
 @checker
 def check_global_average_pooling(function: object) -> Feedback:
     """Check ``global_average_pooling(x)``: ``(B, K, h, w)`` to ``(B, K)``, for any h and w.
@@ -66,9 +63,6 @@ def check_global_average_pooling(function: object) -> Feedback:
     require_answers(function, name, cases, lambda x: x.mean((2, 3)), mistakes, one_number)
     require_differentiable(require_function(function, name)(cases[0][0].requires_grad_()), name)
     return correct(_("one mean a map, whatever the maps' size."))
-
-
-# --- 2. a class activation map ----------------------------------------------------------------
 
 
 def _cam(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -118,8 +112,6 @@ def check_cam_by_hand(function: object) -> Feedback:
     require_answers(function, "cam_by_hand", cases, _cam, mistakes, definition)
     return correct(_("equal to the linear layer applied at every position, for all classes."))
 
-
-# --- 3. and 4. boxes --------------------------------------------------------------------------
 
 Box = tuple[int, int, int, int]
 
@@ -293,9 +285,6 @@ def check_iou(function: object) -> Feedback:
     )
     require_answers(function, "iou", cases, _iou, mistakes, union)
     return correct(_("shared pixels over all pixels, apart, nested or the same."))
-
-
-# --- 5. a threshold chosen fairly -------------------------------------------------------------
 
 
 @checker

@@ -84,7 +84,9 @@ def require_modules(
         require_equal(double_copy(module, x), wanted, x, label, known, hint)
         if not set(map(id, module.parameters())).isdisjoint(map(id, again.parameters())):
             reject(
-                _("`{label}` gives the same weights to all that it makes.").format(label=label),
+                _("`{label}` gives the same weights to every module that it makes.").format(
+                    label=label
+                ),
                 _("Layers are made anew in each call: in `__init__`, or in the function itself."),
             )
 

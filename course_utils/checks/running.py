@@ -157,18 +157,14 @@ def _feedback_on(error: BaseException) -> Feedback:
     """What to say about an exception that the reader's answer raised."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if _is_readers(frame.filename)]
-    number, line = (own[-1].lineno, own[-1].line or "…") if own else (None, "")
+    number, line = (own[-1].lineno, own[-1].line or "…") if own else ("?", "…")
     if isinstance(error, _TimeUp):
-        seconds = f"{_SECONDS:g}"
-        hint = _("Does a loop never end? Look at what should make its condition false.")
-        if not own:
-            message = _("Your code was still running after {seconds} seconds and was stopped.")
-            return Feedback(False, message.format(seconds=seconds), hint)
         message = _(
             "Your code was still running after {seconds} seconds and was stopped at line {number} "
             "of its cell or file: `{line}`"
-        )
-        return Feedback(False, message.format(seconds=seconds, number=number, line=line), hint)
+        ).format(seconds=f"{_SECONDS:g}", number=number, line=line)
+        hint = _("Does a loop never end? Look at what should make its condition false.")
+        return Feedback(False, message, hint)
     if _comes_from_a_stub(error, bool(own) and own[-1] is frames[-1]):
         return Feedback(
             None,

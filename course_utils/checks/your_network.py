@@ -79,9 +79,6 @@ def _require_network(design: Sequence[StageSpec], name: str) -> Composed:
         )
 
 
-# --- 1. mend a stage --------------------------------------------------------------------------
-
-
 @checker
 def check_mended(mended: object, broken: Sequence[StageSpec]) -> Feedback:
     """Check that ``mended`` can be built and differs from ``broken`` in one stage.
@@ -118,9 +115,6 @@ def check_mended(mended: object, broken: Sequence[StageSpec]) -> Feedback:
             place=places[0], stage=f"`{stages[places[0] - 1]!r}`"
         )
     )
-
-
-# --- 2. the receptive field by hand -----------------------------------------------------------
 
 
 def _field(layers: Layers, *, start: int = 1, own_stride: bool = False, less: int = 1) -> int:
@@ -178,9 +172,6 @@ def check_field_by_hand(function: object) -> Feedback:
     )
     require_answers(function, "field_by_hand", cases, _field, mistakes, rule)
     return correct(_("it counts the field of any stack, strides and 1×1 included."))
-
-
-# --- 3. a small network -----------------------------------------------------------------------
 
 
 @checker
@@ -250,9 +241,6 @@ def check_small(
 def _budget(used: int, most: int) -> dict[str, str]:
     counts = {"used": used, "over": used - most, "most": most}
     return {name: number(count, 9) for name, count in counts.items()}
-
-
-# --- 4. the Pareto front ----------------------------------------------------------------------
 
 
 def _front(
@@ -338,8 +326,6 @@ def check_pareto_front(function: object) -> Feedback:
     require_answers(function, "pareto_front", cases, pareto_front, mistakes, rule, tidy=_in_order)
     return correct(_("what nothing dominates, in the order of the costs, ties included."))
 
-
-# --- 5. fair comparisons ----------------------------------------------------------------------
 
 FAIR = "bf"
 CHOICES = "abcdef"

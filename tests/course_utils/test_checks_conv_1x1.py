@@ -15,8 +15,6 @@ from torch.nn import functional as F
 
 from course_utils.checks import conv_1x1 as checks
 
-# --- 1. head_parameters -----------------------------------------------------------------------
-
 
 def head_parameters(maps: int, side: int, hidden: int, classes: int) -> tuple[int, int]:
     dense = maps * side * side * hidden + hidden + hidden * hidden + hidden
@@ -58,9 +56,6 @@ def test_vggs_two_heads_are_counted_right() -> None:
     feedback = checks.check_head_parameters(head_parameters)
     # torchvision's VGG-16: 102,764,544 + 16,781,312 + 4,097,000.
     assert "123,642,856" in feedback.message and "513,000" in feedback.message
-
-
-# --- 2. conv_1x1 ------------------------------------------------------------------------------
 
 
 def by_einsum(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -110,7 +105,7 @@ CONV_1X1: dict[str, object] = {
     "of shape (2, 1, 5, 3)": lambda x, w, b: by_einsum(x, w, b)[:, :1],
     "not the right values": lambda x, w, b: by_einsum(x, w, b) + 0.5,
     "changes its own input": lambda x, w, b: by_einsum(x.mul_(2), w / 2, b),
-    "a convolution of torch's": Each(
+    "one of torch's convolutions": Each(
         [
             lambda x, w, b: F.conv2d(x, w[:, :, None, None], b),
             lambda x, w, b: F.conv1d(x.flatten(2), w[:, :, None], b).unflatten(2, x.shape[2:]),
@@ -127,9 +122,6 @@ CONV_1X1: dict[str, object] = {
         x, w, b
     ).squeeze(0),
 }
-
-
-# --- 3. fold ----------------------------------------------------------------------------------
 
 
 def fold(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> tuple[Tensor, Tensor]:
@@ -158,9 +150,6 @@ FOLD: dict[str, object] = {
     "the two answers are swapped": lambda w1, b1, w2, b2: (w2 @ b1 + b2, w2 @ w1),
     "changes its own input": lambda w1, b1, w2, b2: (w2 @ w1, b2.add_(w2 @ b1)),
 }
-
-
-# --- 4. linear_to_conv ------------------------------------------------------------------------
 
 
 def linear_to_conv(linear: nn.Linear, channels: int, height: int, width: int) -> nn.Conv2d:
@@ -242,9 +231,6 @@ CONVERSION: dict[str, object] = {
 }
 
 
-# --- 5. window_of -----------------------------------------------------------------------------
-
-
 def window_of(row: int, column: int, kernels: Any, strides: Any) -> tuple[int, ...]:
     side, jump = 1, 1
     for kernel, stride in zip(kernels, strides, strict=True):
@@ -306,9 +292,6 @@ WINDOW: dict[str, object] = {
 }
 
 
-# --- 6. nin_block -----------------------------------------------------------------------------
-
-
 def nin_block(i: int, o: int, kernel_size: int, last_relu: bool = True) -> nn.Sequential:
     return block_of(0, 1, 2, 3, 4)(i, o, kernel_size, last_relu)
 
@@ -365,8 +348,6 @@ BLOCK: dict[str, object] = {
     "does not compute the same": block_of(0, 1, 2, 3, 4, relu=nn.ReLU6),
 }
 
-
-# --- together ---------------------------------------------------------------------------------
 
 WRONG: dict[Check, dict[str, object]] = {
     checks.check_head_parameters: HEADS,

@@ -24,9 +24,6 @@ def sequential(*layers: nn.Module) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-# --- 1. paired_change -------------------------------------------------------------------------
-
-
 def paired_change(shallow: list[float], deep: list[float]) -> tuple[float, float, float]:
     differences = np.array(deep) - np.array(shallow)
     low, high = stats.t.interval(
@@ -106,9 +103,6 @@ PAIRED_CHANGE: dict[str, object] = {
 
 def test_half_a_paired_change_is_not_filled_in_yet() -> None:
     assert checks.check_paired_change(lambda s, d: (0.1, ..., ...)).passed is None
-
-
-# --- 2. identity_layer ------------------------------------------------------------------------
 
 
 def identity_layer(channels: int) -> Any:
@@ -228,8 +222,6 @@ IDENTITY_LAYER: dict[str, object] = {
     "does not keep the values": identity_layer_with(nn.init.dirac_, relu=nn.ReLU6),
 }
 
-# --- 3. conv_bn_relu --------------------------------------------------------------------------
-
 
 def conv_bn_relu(i: int, o: int, stride: int = 1) -> nn.Sequential:
     return sequential(conv(i, o, 3, stride), bn(o), nn.ReLU(inplace=True))
@@ -305,7 +297,7 @@ CONV_BN_RELU: dict[str, object] = {
     ),
     "gives back the class `Sequential`": lambda i, o, stride=1: nn.Sequential,
     "gives another answer when it is called again": Remembering,
-    "gives the same weights to all that it makes": lambda i, o, stride=1: sequential(
+    "gives the same weights to every module": lambda i, o, stride=1: sequential(
         conv(i, o, 3, stride), KEPT[o == 4], nn.ReLU()
     ),
     "has eps 0.1": lambda i, o, stride=1: sequential(
@@ -322,9 +314,6 @@ def test_a_module_the_reader_keeps_is_left_alone() -> None:
     assert kept.training
     assert all(p.grad is None and p.dtype is torch.float32 for p in kept.parameters())
     assert all(torch.equal(value, state[name]) for name, value in kept.state_dict().items())
-
-
-# --- 4. IdentityBlock -------------------------------------------------------------------------
 
 
 class IdentityBlock(nn.Module):
@@ -494,8 +483,6 @@ IDENTITY_BLOCK: dict[str, object] = {
     ),
 }
 
-# --- 5. ProjectionBlock -----------------------------------------------------------------------
-
 
 class ProjectionBlock(IdentityBlock):
     def __init__(self, in_channels: int, out_channels: int, stride: int = 2) -> None:
@@ -595,8 +582,6 @@ PROJECTION_BLOCK: dict[str, object] = {
     ),
 }
 
-# --- 6. pad_shortcut --------------------------------------------------------------------------
-
 
 def pad_shortcut(x: Tensor, out_channels: int, stride: int = 2) -> Tensor:
     return padded(x[:, :, ::stride, ::stride], out_channels)
@@ -670,9 +655,6 @@ def test_zeros_of_a_fixed_type_are_accepted_with_a_remark() -> None:
     remark = accepted(checks.check_pad_shortcut, pad_shortcut_in_float32).hint
     assert remark is not None
     assert "new_zeros" in remark
-
-
-# --- 7. the bottleneck block ------------------------------------------------------------------
 
 
 class Bottleneck(nn.Module):
@@ -786,8 +768,6 @@ BOTTLENECK: dict[str, object] = {
         forward=lambda b, x: F.relu(b.body(x) + b.shortcut(x.detach()))
     ),
 }
-
-# --- 8. resnet_stage --------------------------------------------------------------------------
 
 
 def plain_block(in_channels: int, out_channels: int, stride: int) -> nn.Module:
@@ -929,9 +909,6 @@ def test_a_stage_with_blocks_still_to_write_is_not_filled_in_yet() -> None:
     assert checks.check_stage(lambda *sizes: [IdentityBlock(8), ...]).passed is None
 
 
-# --- 9. resnet --------------------------------------------------------------------------------
-
-
 def resnet(
     depth: int,
     *,
@@ -1034,8 +1011,6 @@ RESNET: dict[str, object] = {
 def test_the_net_accepted_is_said_to_have_the_published_number_of_parameters() -> None:
     assert "272,474" in accepted(checks.check_resnet, resnet).message
 
-
-# --- together ---------------------------------------------------------------------------------
 
 WRONG: dict[Check, dict[str, object]] = {
     checks.check_paired_change: PAIRED_CHANGE,

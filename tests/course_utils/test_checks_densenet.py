@@ -19,9 +19,6 @@ def sequential(*layers: nn.Module) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-# --- 1. the dense layer -----------------------------------------------------------------------
-
-
 class MyDenseLayer(nn.Module):
     def __init__(self, in_channels: int, growth_rate: int) -> None:
         super().__init__()
@@ -66,8 +63,6 @@ LAYER: dict[str, object] = {
     "no gradient reaches": layer_that(lambda m, x: MyDenseLayer.forward(m, x.detach())),
     "does not compute the same": lambda c, k: sequential(bn(c), nn.ReLU6(), conv(c, k)),
 }
-
-# --- 2. the dense block -----------------------------------------------------------------------
 
 
 class MyDenseBlock(nn.Module):
@@ -171,8 +166,6 @@ BLOCK: dict[str, object] = {
     "gives another answer when it is called again": block_that(piled),
 }
 
-# --- 3. the transition ------------------------------------------------------------------------
-
 
 def my_transition(
     c: int,
@@ -227,8 +220,6 @@ TRANSITION: dict[str, object] = {
     "but not for one of shape (1, 8, 13, 9)": transition_with(pool=lambda: nn.AdaptiveAvgPool2d(4)),
 }
 
-# --- 4. the bottleneck layer ------------------------------------------------------------------
-
 
 def bottleneck_layer(
     c: int, k: int, *, width: int | None = None, first: int = 1, last: int = 3
@@ -274,8 +265,6 @@ BOTTLENECK: dict[str, object] = {
     "does not have the layers expected": dense_layer,
 }
 
-# --- 5. layer_weights -------------------------------------------------------------------------
-
 
 def layer_weights(in_channels: int, growth_rate: int) -> tuple[int, int]:
     width = 4 * growth_rate
@@ -305,8 +294,6 @@ WEIGHTS: dict[str, object] = {
     "answers with a `str`": lambda c, k: "12",
     "gives (1; 2)": lambda c, k: (1, 2),
 }
-
-# --- 6. the whole network ---------------------------------------------------------------------
 
 
 def end_with(
@@ -396,8 +383,6 @@ NET: dict[str, object] = {
 def test_the_net_accepted_is_said_to_have_the_published_number_of_parameters() -> None:
     assert "769,162" in accepted(checks.check_densenet, my_densenet).message
 
-
-# --- together ---------------------------------------------------------------------------------
 
 WRONG: dict[Check, dict[str, object]] = {
     checks.check_dense_layer: LAYER,

@@ -17,8 +17,6 @@ from course_utils.checks import gap_cam as checks
 
 Box = tuple[float, float, float, float]
 
-# --- 1. global average pooling ----------------------------------------------------------------
-
 
 def pooled_by_loops(x: Tensor) -> Tensor:
     rows = [[f.sum() / f.numel() for f in image] for image in x]
@@ -40,8 +38,6 @@ POOLING: dict[str, object] = {
     "of shape (7,); a tensor of shape (1, 7)": lambda x: x.mean((2, 3)).squeeze(),
     "changes its own input": lambda x: x.sub_(1).add(1).mean((2, 3)),
 }
-
-# --- 2. the map by hand -----------------------------------------------------------------------
 
 
 def cam_einsum(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -77,8 +73,6 @@ MAP: dict[str, object] = {
     "not the right values": lambda f, w, b: cam_einsum(f, w, b).mul(2),
     "changes its own input": lambda f, w, b: cam_einsum(f, w, b.neg_()),
 }
-
-# --- 3. the box of a map ----------------------------------------------------------------------
 
 EIGHT = np.ones((3, 3))
 
@@ -150,8 +144,6 @@ BOX: dict[str, object] = {
     ),
 }
 
-# --- 4. intersection over union ---------------------------------------------------------------
-
 
 def parts(a: Box, b: Box, one: int = 1) -> tuple[float, float, float, float]:
     """Width and height in common, not clamped, and the two areas."""
@@ -201,8 +193,6 @@ IOU: dict[str, object] = {
     ),
 }
 
-# --- 5. a threshold chosen elsewhere ----------------------------------------------------------
-
 THRESHOLD: dict[str, object] = {
     "this is MaxBoxAcc": lambda elsewhere, here: max(here),
     "that chose the threshold": lambda elsewhere, here: max(elsewhere),
@@ -212,8 +202,6 @@ THRESHOLD: dict[str, object] = {
     "mean of two best": lambda elsewhere, here: (max(elsewhere) + max(here)) / 2,
     "gives 0.92; 0.55 is expected": lambda elsewhere, here: here[elsewhere.argmax()] + 0.37,
 }
-
-# --- together ---------------------------------------------------------------------------------
 
 WRONG: dict[Check, dict[str, object]] = {
     checks.check_global_average_pooling: POOLING,

@@ -17,8 +17,6 @@ from course_utils.models.stages import conv, dense, gap_head, identity, projecti
 
 Layers = Sequence[tuple[int, int]]
 
-# --- 1. mend a stage --------------------------------------------------------------------------
-
 BROKEN = list(checks.BROKEN)
 
 
@@ -68,9 +66,6 @@ def test_a_design_mended_in_place_is_compared_with_the_lessons_own() -> None:
 def test_a_design_with_a_line_left_blank_is_not_filled_in_yet() -> None:
     for check in (check_mended, checks.check_small):
         assert check([conv(16), ..., gap_head()]).passed is None
-
-
-# --- 2. the receptive field by hand -----------------------------------------------------------
 
 
 def field(layers: Layers) -> int:
@@ -124,8 +119,6 @@ FIELD: dict[str, object] = {
     ),
 }
 
-# --- 3. a small network -----------------------------------------------------------------------
-
 SMALL = [conv(12, stride=2), conv(24, stride=2), conv(24, times=2), gap_head()]
 TOO_LARGE: dict[str, object] = {
     "parameters": [conv(12, stride=2), conv(48, stride=2), conv(48, times=2), gap_head()],
@@ -152,9 +145,6 @@ def test_the_numbers_told_are_those_of_the_network() -> None:
     assert f"{weights:,} parameters" in message and f"{macs:,} multiply-adds" in message
     # 3, then 2 pixels a cell, then 4, twice: 3 + 2·2 + 2·(2·4)
     assert "sees 23 pixels" in message and "6×6" in message
-
-
-# --- 4. the Pareto front ----------------------------------------------------------------------
 
 
 def by_sweeping(costs: list[float], errors: list[float]) -> list[int]:
@@ -212,8 +202,6 @@ FRONT: dict[str, object] = {
     "changes its own input | `sort`": sorting,
 }
 
-# --- 5. fair comparisons ----------------------------------------------------------------------
-
 FAIR: dict[str, object] = {
     "one seed": "abf",
     "varies most": "bcf",
@@ -225,8 +213,6 @@ FAIR: dict[str, object] = {
     "hold letters": Each([["b", 3], [3, 4]]),
     "not a value of type `dict`": {"b": "f"},
 }
-
-# --- together ---------------------------------------------------------------------------------
 
 WRONG: dict[Check, dict[str, object]] = {
     check_mended: MENDED,
