@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from course_utils.i18n import _
 
 __all__ = [
+    "checked_images",
     "checked_module",
     "checked_shape",
     "checked_size",
@@ -105,6 +106,29 @@ def one_of(option: str, value: object, choices: tuple[str, ...]) -> str:
             )
         )
     return value
+
+
+def checked_images(images: object) -> Tensor:
+    """``images`` if it is a batch of them, ``(B, C, H, W)``.
+
+    Raises:
+        TypeError: not a tensor.
+        ValueError: a tensor of another number of dimensions.
+    """
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            _("The images are a {type}: expected a torch.Tensor (B, C, H, W).").format(
+                type=type(images).__name__
+            )
+        )
+    if images.dim() != 4:
+        raise ValueError(
+            _(
+                "The images have shape {shape}: expected (B, C, H, W); a single image takes "
+                "image[None]."
+            ).format(shape=tuple(images.shape))
+        )
+    return images
 
 
 def checked_module(model: object) -> nn.Module:

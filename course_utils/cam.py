@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils.arguments import checked_module, checked_size
+from course_utils.arguments import checked_images, checked_module, checked_size
 from course_utils.head import Head, run_to_head
 from course_utils.i18n import _
 from course_utils.inference import evaluating, kept_random_state
@@ -69,12 +69,11 @@ class CAM:
     bias: bool = True
     error: float = 0.0
     classes: Tensor | None = None
-    _flat: Tensor | None = field(default=None, repr=False)
 
     @property
     def flat(self) -> Tensor:
-        """Which maps show nothing: the same value everywhere, or no positive value; bool."""
-        return _is_flat(self.maps) if self._flat is None else self._flat
+        """Which maps show nothing: no positive value, or no more variation than rounding; bool."""
+        return _is_flat(self.maps)
 
     def select(self, classes: Any = None) -> CAM:
         """The map of one class an image (or of ``n`` classes an image).
@@ -109,14 +108,11 @@ class CAM:
         chosen = _class_index(classes, self.logits).to(self.maps.device)
         index = chosen.reshape(len(chosen), -1)  # (B, n)
         rows = torch.arange(len(chosen), device=index.device)[:, None]  # (B, 1)
-        shape = chosen.shape
-        flat = None if self._flat is None else self._flat[rows, index].reshape(shape)
         return replace(
             self,
-            maps=self.maps[rows, index].reshape(*shape, *self.maps.shape[2:]),
-            logits=self.logits[rows, index].reshape(shape),
+            maps=self.maps[rows, index].reshape(*chosen.shape, *self.maps.shape[2:]),
+            logits=self.logits[rows, index].reshape(chosen.shape),
             classes=chosen,
-            _flat=flat,
         )
 
     def positive(self) -> CAM:
@@ -167,21 +163,12 @@ class CAM:
         >>> cam.normalized(shared=True).maps.tolist()
         [[[[0.6000000238418579, 1.0]], [[0.0, 0.20000000298023224]]]]
         """
-        flat = self.flat
-        if shared:
-            scaled = self.maps.reshape(1, 1, -1)  # one map, as far as the scale can tell
-            normalized = _min_max(scaled, _is_flat(scaled)).reshape(self.maps.shape)
-        else:
-            normalized = _min_max(self.maps, flat)
-        return replace(self, maps=normalized, _flat=flat)
-
-
-def _min_max(maps: Tensor, flat: Tensor) -> Tensor:
-    """``maps`` scaled to [0, 1] over their last two dimensions, zeros where ``flat``."""
-    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
-    silent = flat[..., None, None]
-    span = torch.where(silent, torch.ones_like(high), high - low)
-    return torch.where(silent, torch.zeros_like(maps), (maps - low) / span)
+        maps = self.maps.reshape(1, 1, -1) if shared else self.maps  # one, as far as scales go
+        low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+        silent = _is_flat(maps)[..., None, None]
+        scaled = (maps - low) / torch.where(silent, torch.ones_like(high), high - low)
+        scaled = torch.where(silent, torch.zeros_like(maps), scaled)
+        return replace(self, maps=scaled.reshape(self.maps.shape))
 
 
 def _is_flat(maps: Tensor) -> Tensor:
@@ -299,19 +286,7 @@ def class_activation_maps(
 
 def _check_images(images: Tensor, model: nn.Module) -> None:
     """Refuse images that no model could take, and what is made of shapes alone."""
-    if not isinstance(images, Tensor):
-        raise TypeError(
-            _("The images are a {type}: expected a torch.Tensor (B, C, H, W).").format(
-                type=type(images).__name__
-            )
-        )
-    if images.dim() != 4:
-        raise ValueError(
-            _(
-                "The images have shape {shape}: expected (B, C, H, W); a single image takes "
-                "image[None]."
-            ).format(shape=tuple(images.shape))
-        )
+    checked_images(images)
     if images.numel() == 0:
         raise ValueError(
             _("The images have shape {shape}: expected at least one image and one pixel.").format(

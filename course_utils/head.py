@@ -110,7 +110,7 @@ class _Linear:
     weight: Tensor  # (C, K)
     bias: Tensor | None  # (C,)
     address: int  # of the weights that the model holds
-    module: nn.Module | None  # the innermost that was running
+    module: nn.Module  # the innermost that was running
     dtype: torch.dtype
     is_quantized: bool
 
@@ -148,7 +148,7 @@ class _Call:
     source: Tensor  # the argument that is followed
     out: Tensor
     batch: int  # number of images
-    module: nn.Module | None  # the innermost that is running
+    module: nn.Module  # the innermost that is running
     is_followed: Callable[[Any], bool]
 
     @property
@@ -244,35 +244,35 @@ _PRODUCTS = {
     quantized.linear: ("X", "W_prepack", ""),
     quantized.linear_dynamic: ("X", "W_prepack", ""),
 }
-"""What a linear layer is computed by, with its arguments: what it reads, weights, bias."""
+"""What computes a linear layer, with the names of what it reads, of weights and of bias."""
 
 
 def _multiplied(call: _Call, way: _Way) -> _Way | None:
     """A linear layer, or an average written as a product with equal numbers."""
+    reads, weights, added = _PRODUCTS[call.operation]
     given, out = call.given, call.out
-    x, matrix, bias = (given.get(name) for name in _PRODUCTS[call.operation])
-    if x is not call.source or call.is_followed(matrix) or given.get("groups", 1) > 1:
+    matrix, bias = given[weights], given.get(added)
+    if given[reads] is not call.source or call.is_followed(matrix):
         return None
     is_quantized = not isinstance(matrix, Tensor)
     if is_quantized:
         weight, bias = matrix.unpack()
         matrix = weight.dequantize().T
-    elif call.operation is aten.convolution:
-        if matrix.shape[2:].numel() > 1 or out.shape[2:].numel() > 1:
-            return None
+    elif call.operation is aten.convolution and matrix.shape[2:].numel() == 1:
         matrix = matrix.flatten(1).T
         bias = None if bias is None else bias.view(-1, *(1 for _side in out.shape[2:]))
     elif call.operation is aten.mv:
         matrix = matrix[:, None]
     elif matrix.dim() == 3 and len(matrix) == 1:
         matrix = matrix[0]
-    if matrix.dim() != 2 or given.get("alpha", 1) != 1 or given.get("beta", 1) != 1:
+    factors = {given.get(name, 1) for name in ("alpha", "beta", "groups")}
+    if matrix.dim() != 2 or factors != {1} or (out.dim() > 3 and out.shape[2:].numel() > 1):
         return None
     if way.left > 1 and matrix.shape == (way.left, 1):
         pooling = "average" if (matrix == matrix[0]).all() else "part"
         return replace(way, left=1, scale=way.scale * matrix.sum().item(), pooling=pooling)
     offset = None if bias is None else call.one_row(bias)
-    if x.numel() != call.batch * len(matrix) or (offset is None and bias is not None):
+    if call.source.numel() != call.batch * len(matrix) or (offset is None and bias is not None):
         return None
     weight = matrix.T if way.scale == 1 else matrix.T * way.scale
     address = matrix.untyped_storage().data_ptr()
@@ -345,7 +345,7 @@ class _HeadTracer(TorchDispatchMode):
     """
 
     def __init__(self, batch: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.ways = WeakTensorKeyDictionary()
         self._batch = batch
         self._makers = WeakTensorKeyDictionary()
@@ -412,8 +412,8 @@ class _HeadTracer(TorchDispatchMode):
         way = before if begun is None else begun
         if way is None:
             return None
-        module = self._running[-1] if self._running else None
-        call = _Call(func, given, source, out, self._batch, module, self._is_followed)
+        running = self._running[-1]
+        call = _Call(func, given, source, out, self._batch, running, self._is_followed)
         further = _HANDLERS.get(operation, _rearranged)(call, way)
         grew_back = _has_extent(out) and out.numel() > source.numel()
         if further is not None or begun is not None or way.left > 1 or grew_back:
@@ -472,8 +472,12 @@ def _find_head(
 ) -> Head:
     """The features and the linear layer that made the logits; ``ValueError`` says why not."""
     linear = way.steps[0] if way is not None and len(way.steps) == 1 else None
-    is_plain = way is not None and way.pooling == "average" and way.features is not None
-    if not is_plain or not isinstance(linear, _Linear):
+    if (
+        way is None
+        or way.features is None
+        or way.pooling != "average"
+        or not isinstance(linear, _Linear)
+    ):
         raise ValueError(
             _(
                 "{reason}: class activation maps need global average pooling and then one linear "
@@ -493,7 +497,7 @@ def _find_head(
         )
     if features is images:
         feature_layer = "images"
-    elif way.layer not in names:
+    elif way.layer is None or way.layer not in names:
         feature_layer = _("a function")
     elif way.is_output:
         feature_layer = names[way.layer]
@@ -525,7 +529,7 @@ def _linear_name(linear: _Linear, names: Mapping[nn.Module, str]) -> str:
 def _why_not(way: _Way | None, names: Mapping[nn.Module, str]) -> str:
     """What the model's head is instead of average pooling and then one linear layer."""
     if way is None or way.left > 1:
-        return _("The logits are not what a linear layer makes of the averages of a feature map")
+        return _("No linear layer was seen to make the logits of the averages of a feature map")
     linears = [step for step in way.steps if isinstance(step, _Linear)]
     operations = [step for step in way.steps if isinstance(step, str)]
     if not linears:

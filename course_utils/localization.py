@@ -17,10 +17,8 @@ count a box as found when its IoU is at least ``delta``.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,7 +27,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from course_utils.arguments import checked_size
+from course_utils.arguments import checked_size, one_of
 from course_utils.i18n import _
 
 __all__ = [
@@ -255,14 +253,14 @@ def boxes_from_map(maps: Any, thresholds: Any, *, convention: str = "standard") 
     """
     values = _as_numbers(maps, _("The maps"))
     stack = _checked_maps(values[None] if values.dim() == 2 else values, unit=True)
-    levels = _checked_thresholds(thresholds)
-    _check_convention(convention)
+    levels = _checked_levels(thresholds, _("The thresholds"))
+    one_of("convention", convention, CONVENTIONS)
     outlines = _outlines(stack, levels, convention, every=False)
     none = NO_BOX if convention == "standard" else PUBLISHED_NO_BOX
     chosen = torch.tensor(none).repeat(len(outlines.image), 1)  # (M, 4)
     chosen[outlines.mask] = outlines.boxes
     found = chosen[outlines.mask_of]  # (N, T, 4)
-    if _is_number(thresholds):
+    if np.ndim(thresholds) == 0:
         found = found[:, 0]
     return found[0] if values.dim() == 2 else found
 
@@ -298,7 +296,7 @@ def max_box_accuracy(
     >>> float(max_box_accuracy(maps, [[1, 1, 2, 2]], thresholds=[0.5]))
     1.0
     """
-    _check_delta(delta)
+    (delta,) = _checked_deltas([delta])
     best, levels, chance = _best_ious(maps, boxes, thresholds, convention, every=False)
     return _box_accuracy(best, levels, delta, convention, chance)
 
@@ -346,8 +344,8 @@ def _best_ious(
 ) -> tuple[Tensor, Tensor, float]:
     """IoU of the best match at each threshold ``(N, T)``, the thresholds and the chance level."""
     stack = _checked_maps(maps, unit=True)
-    levels = _checked_thresholds(thresholds)
-    _check_convention(convention)
+    levels = _checked_levels(thresholds, _("The thresholds"))
+    one_of("convention", convention, CONVENTIONS)
     truth = _checked_boxes(boxes, stack.shape[1:], len(stack))  # (N, D, 4)
     outlines = _outlines(stack, levels, convention, every=every)
     best = torch.zeros(len(outlines.image), dtype=torch.float64)  # (M,)
@@ -410,7 +408,7 @@ def pixel_average_precision(
     0.8333333333333333
     """
     stack = _checked_maps(maps, unit=True)
-    _check_convention(convention)
+    one_of("convention", convention, CONVENTIONS)
     foreground = _checked_masks(masks, stack, _("The masks"))
     counted = torch.ones_like(foreground)
     if ignore is not None:
@@ -424,9 +422,8 @@ def pixel_average_precision(
         levels, place = torch.unique(scores, return_inverse=True)
         place = place + 1
     else:
-        levels = _checked_thresholds(
-            np.arange(0, 1, PUBLISHED_STEP) if thresholds is None else thresholds
-        )
+        given = np.arange(0, 1, PUBLISHED_STEP) if thresholds is None else thresholds
+        levels = _checked_levels(given, _("The thresholds"))
         if convention == "published":
             if levels[-1] < 1:
                 levels = torch.cat([levels, torch.ones(1, dtype=levels.dtype)])
@@ -560,20 +557,15 @@ def center_baseline(
     (0.5, (2, 2), 0.25)
     """
     height, width = checked_size(size)
-    deltas = _checked_deltas((delta,) if _is_number(delta) else delta)
+    deltas = _checked_deltas(delta)
     truth = _checked_boxes(boxes, (height, width))  # (N, D, 4)
-    sides = torch.arange(1, width + 1, dtype=torch.float64)  # (W,)
-    begin = (width - sides) / 2
-    low, high = truth[..., 0, None], truth[..., 2, None] + 1  # (N, D, 1)
-    across = (torch.minimum(begin + sides, high) - torch.maximum(begin, low)).clamp(min=0)
-    area = _area(truth)[..., None]  # (N, D, 1)
+    sides = torch.arange(1, width + 1, dtype=torch.float64)
+    left = (width - sides) / 2  # (W,)
     shares = torch.zeros(len(deltas), height, width, dtype=torch.float64)
     for side in range(1, height + 1):
-        top = (height - side) / 2
-        end = truth[..., 3].add(1).clamp(max=top + side)
-        down = (end - truth[..., 1].clamp(min=top)).clamp(min=0)[..., None]  # (N, D, 1)
-        shared = across * down  # (N, D, W)
-        best = (shared / (side * sides + area - shared)).amax(1)  # (N, W)
+        top = torch.full_like(left, (height - side) / 2)
+        centred = torch.stack([left, top, left + sides - 1, top + side - 1], 1)  # (W, 4)
+        best = _iou(centred, truth[:, :, None]).amax(1)  # (N, W)
         for row, level in enumerate(deltas):
             shares[row, side - 1] = (best >= level).double().mean(0)
     at, sizes = {}, {}
@@ -737,13 +729,6 @@ def _enclosed_area(
 # ----------------------------------------------------------------------------------------- checks
 
 
-def _is_number(value: Any) -> bool:
-    """Whether ``value`` is one real number (bool is not)."""
-    if isinstance(value, Tensor | np.ndarray):
-        return value.ndim == 0
-    return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
-
-
 def _as_numbers(values: Any, what: str) -> Tensor:
     """``values`` as a finite tensor on the CPU, in float32 or float64."""
     try:
@@ -760,11 +745,8 @@ def _as_numbers(values: Any, what: str) -> Tensor:
         ) from error
     if tensor.is_complex():
         raise TypeError(_("{what} are complex: expected real numbers.").format(what=what))
-    tensor = tensor.detach().cpu()
-    if not tensor.is_floating_point():
-        tensor = tensor.double()
-    elif tensor.dtype != torch.float64:
-        tensor = tensor.float()
+    is_wide = tensor.dtype == torch.float64 or not tensor.is_floating_point()
+    tensor = tensor.detach().cpu().to(torch.float64 if is_wide else torch.float32)
     if not torch.isfinite(tensor).all():
         raise ValueError(_("{what} hold NaN or infinite values.").format(what=what))
     return tensor
@@ -791,76 +773,37 @@ def _checked_maps(maps: Any, *, unit: bool) -> Tensor:
     return stack.clamp(0, 1) if unit else stack
 
 
-def _checked_thresholds(thresholds: Any) -> Tensor:
-    """Thresholds as float64 ``(T,)``, increasing, in [0, 1]."""
-    levels = _as_numbers(thresholds, _("The thresholds")).double()
+def _checked_levels(values: Any, what: str, interval: str = "[0, 1]") -> Tensor:
+    """Increasing numbers in the interval, as float64 ``(T,)``."""
+    levels = _as_numbers(values, what).double()
     levels = levels[None] if levels.dim() == 0 else levels
     if levels.dim() != 1 or len(levels) == 0:
         raise ValueError(
-            _("The thresholds have shape {shape}: expected at least one number in a row.").format(
-                shape=tuple(levels.shape)
+            _("{what} have shape {shape}: expected at least one number in a row.").format(
+                what=what, shape=tuple(levels.shape)
             )
         )
-    if levels.min() < 0 or levels.max() > 1:
+    low, high = float(levels.min()), float(levels.max())
+    if low < 0 or high > 1 or (low == 0 and interval.startswith("(")):
         raise ValueError(
-            _("The thresholds go from {low:g} to {high:g}: expected values in [0, 1].").format(
-                low=float(levels.min()), high=float(levels.max())
+            _("{what} go from {low:g} to {high:g}: expected values in {interval}.").format(
+                what=what, low=low, high=high, interval=interval
             )
         )
     if (levels.diff() <= 0).any():
         place = int((levels.diff() <= 0).nonzero()[0])
         raise ValueError(
             _(
-                "The thresholds are out of order: {second:g} comes after {first:g}; give each "
-                "once, from the lowest to the highest."
-            ).format(first=float(levels[place]), second=float(levels[place + 1]))
+                "{what} are out of order: {second:g} comes after {first:g}; give each once, from "
+                "the lowest to the highest."
+            ).format(what=what, first=float(levels[place]), second=float(levels[place + 1]))
         )
     return levels
 
 
-def _check_convention(convention: str) -> None:
-    """Refuse a convention that does not exist."""
-    if convention not in CONVENTIONS:
-        raise ValueError(
-            _("There is no convention {given}: choose {first} or {second}.").format(
-                given=repr(convention), first=repr(CONVENTIONS[0]), second=repr(CONVENTIONS[1])
-            )
-        )
-
-
-def _check_delta(delta: Any) -> None:
-    """Refuse an IoU to reach that is not a number in (0, 1]."""
-    if not _is_number(delta):
-        raise TypeError(
-            _("The IoU to reach is {delta}: expected a number in (0, 1].").format(delta=repr(delta))
-        )
-    if not 0 < float(delta) <= 1:
-        raise ValueError(
-            _("The IoU to reach is {delta:g}: expected a number in (0, 1].").format(
-                delta=float(delta)
-            )
-        )
-
-
 def _checked_deltas(deltas: Any) -> list[float]:
-    """IoUs to reach as a list, increasing, in (0, 1]."""
-    try:
-        given = list(deltas)
-    except TypeError as error:
-        raise TypeError(
-            _("The IoUs to reach are {deltas}: expected increasing numbers in (0, 1].").format(
-                deltas=repr(deltas)
-            )
-        ) from error
-    for delta in given:
-        _check_delta(delta)
-    checked = [float(delta) for delta in given]
-    if not checked or any(b <= a for a, b in pairwise(checked)):
-        raise ValueError(
-            _("The IoUs to reach are {deltas}: expected increasing numbers in (0, 1].").format(
-                deltas=checked
-            )
-        )
+    """IoUs to reach, increasing, in (0, 1]."""
+    checked: list[float] = _checked_levels(deltas, _("The IoUs to reach"), "(0, 1]").tolist()
     return checked
 
 

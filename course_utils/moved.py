@@ -23,7 +23,7 @@ EXPERIMENTS = (
 TOOLS = "course, the package of the repository's own tools"
 MODULES = {
     **{f"degradation.{name}": f"course_utils.experiments.{name}" for name in EXPERIMENTS},
-    "degradation.engines": "course_utils.experiments.engines, .clusters and .jobs",
+    "degradation.engines": "course_utils.experiments.engines and course_utils.experiments.clusters",
     "authoring": TOOLS,
     "course": TOOLS,
     "datasets.options": "course_utils.arguments",

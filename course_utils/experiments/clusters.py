@@ -62,12 +62,22 @@ class DaskExecutor(Executor):
         """What has become of the workers since the last look, in a sentence; mostly nothing.
 
         Raises:
-            SweepError: there was none for longer than ``patience``, or none may come.
+            SweepError: there was none for longer than ``patience``, none may come, or the
+                scheduler is gone.
         """
         now = time.monotonic()
         if now - self._looked < LOOK:
             return ""
-        self._looked, there = now, set(self._client.nthreads())
+        self._looked = now
+        try:
+            there = set(self._client.nthreads())
+        except OSError as error:
+            raise SweepError(
+                _(
+                    "The Dask scheduler no longer answers ({reason}). What is done is saved, and "
+                    "the same command goes on from there."
+                ).format(reason=error)
+            ) from error
         lost, self._seen = self._seen - there, there
         if there:
             was_deserted, self._deserted = self._deserted is not None, None

@@ -100,7 +100,8 @@ class Bar(Progress):
         """Say which run it was, and why."""
         if not again:
             self._done += self._cost(spec)
-        self.told(f"{spec}: {reason}; {_('tried again') if again else _('given up')}")
+        outcome = _("tried again") if again else _("given up")
+        self.told(f"{spec}: {reason}; {outcome}")
         self._refresh()
 
     def told(self, sentence: str) -> None:
@@ -137,4 +138,4 @@ class Bar(Progress):
             left = max(0.0, self._work / self._workers - elapsed)
         else:
             return counted
-        return f"{counted}, {_('{time} left').format(time=duration(left))}"
+        return counted + ", " + _("{time} left").format(time=duration(left))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -18,6 +20,7 @@ __all__ = [
     "Shortcut",
     "conv_bn",
     "draw_seed",
+    "he_initialised",
     "identity_block",
     "initialise",
     "projection_block",
@@ -242,6 +245,19 @@ def draw_seed() -> int:
     alone, and not on how many layers the net has.
     """
     return int(torch.randint(2**62, (), device="cpu"))
+
+
+@contextmanager
+def he_initialised(model: nn.Module) -> Iterator[None]:
+    """Give the layers that are made within He's initial weights, once they are all there.
+
+    One number is drawn from torch's global generator, however many layers are made: torch's own
+    first weights, which these replace, leave it alone. See :func:`initialise`.
+    """
+    seed = draw_seed()
+    with torch.random.fork_rng(devices=[]):
+        yield
+    initialise(model, seed)
 
 
 @torch.no_grad()

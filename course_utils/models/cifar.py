@@ -11,8 +11,7 @@ from course_utils.models.blocks import (
     ConvBNReLU,
     ResidualBlock,
     Shortcut,
-    draw_seed,
-    initialise,
+    he_initialised,
     stage,
 )
 
@@ -57,9 +56,8 @@ class CifarNet(nn.Module):
         width = whole_number("width", width, at_least=1)
         in_channels = whole_number("in_channels", in_channels, at_least=1)
         num_classes = whole_number("num_classes", num_classes, at_least=1)
-        seed = draw_seed()
         self.depth = depth
-        with torch.random.fork_rng(devices=[]):  # torch's first weights, replaced below
+        with he_initialised(self):
             self.stem = ConvBNReLU(in_channels, width)
             self.stages = nn.Sequential(
                 stage(n, width, width, 1, shortcut),
@@ -68,7 +66,6 @@ class CifarNet(nn.Module):
             )
             self.pool = nn.AdaptiveAvgPool2d(1)
             self.linear = nn.Linear(4 * width, num_classes)
-        initialise(self, seed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` to logits ``(B, num_classes)``; any H, W ≥ 1."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from typing import NamedTuple, NoReturn, cast
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from course_utils.arguments import checked_shape
+from course_utils.arguments import checked_images, checked_module, checked_shape, whole_number
 from course_utils.i18n import _
 from course_utils.inference import evaluating
+from course_utils.models.counting import black_images
 
 __all__ = ["convolutionalise", "linear_to_conv", "sliding_window"]
 
@@ -120,12 +121,7 @@ def convolutionalise(model: nn.Module, shape: Sequence[int]) -> nn.Sequential:
     >>> net(torch.rand(2, 1, 8, 8)).shape, net(torch.rand(2, 1, 20, 30)).shape
     (torch.Size([2, 10, 1, 1]), torch.Size([2, 10, 13, 23]))
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            _("The model is a {type}: expected a torch.nn.Module.").format(
-                type=type(model).__name__
-            )
-        )
+    checked_module(model)
     if not isinstance(model, nn.Sequential):
         raise ValueError(
             _(
@@ -133,32 +129,25 @@ def convolutionalise(model: nn.Module, shape: Sequence[int]) -> nn.Sequential:
                 "for example nn.Sequential(model.features, nn.Flatten(), model.classifier)."
             ).format(type=type(model).__name__)
         )
-    net = nn.Sequential(
-        *(
-            deepcopy(layer)
-            if maps is None
-            else linear_to_conv(cast(nn.Linear, layer), maps.channels, maps.height, maps.width)
-            for layer, maps in _kept(model, checked_shape(shape))
-        )
-    )
+    net = nn.Sequential()
+    for layer, maps in _kept(model, checked_shape(shape)):
+        if isinstance(layer, nn.Linear) and maps is not None:
+            net.append(linear_to_conv(layer, *maps))
+        else:
+            net.append(deepcopy(layer))
     net.training = model.training
     return net
 
 
-class _Maps(NamedTuple):
-    """The shape of the maps that a dense layer takes, before they are flattened."""
-
-    channels: int
-    height: int
-    width: int
+Maps = tuple[int, int, int]
+"""Channels, height and width of the maps that a dense layer takes, before they are flattened."""
 
 
-def _kept(model: nn.Sequential, shape: Sequence[int]) -> list[tuple[nn.Module, _Maps | None]]:
+def _kept(model: nn.Sequential, shape: Sequence[int]) -> list[tuple[nn.Module, Maps | None]]:
     """The layers that stay, each dense one with the maps that it takes; or a refusal."""
-    parameter = next(model.parameters(), torch.zeros(()))
-    x = torch.zeros(1, *shape, device=parameter.device, dtype=parameter.dtype)
-    kept: list[tuple[nn.Module, _Maps | None]] = []
-    maps: _Maps | None = None  # what the next dense layer takes, once all is flat
+    x = black_images(model, shape)
+    kept: list[tuple[nn.Module, Maps | None]] = []
+    maps: Maps | None = None  # what the next dense layer takes, once all is flat
     with evaluating(model):
         for name, layer in _in_order(model):
             given, x = x, _run(name, layer, x)
@@ -172,7 +161,7 @@ def _kept(model: nn.Sequential, shape: Sequence[int]) -> list[tuple[nn.Module, _
                         _("it comes before any nn.Flatten, and acts on one row of a map at a time"),
                     )
                 kept.append((layer, maps))
-                maps = _Maps(layer.out_features, 1, 1)
+                maps = (layer.out_features, 1, 1)
             elif maps is not None:
                 _require_elementwise(name, layer)
                 kept.append((layer, None))
@@ -219,10 +208,11 @@ def _run(name: str, layer: nn.Module, x: Tensor) -> Tensor:
     return output
 
 
-def _flattened(name: str, layer: nn.Flatten, given: Tensor, output: Tensor) -> _Maps:
+def _flattened(name: str, layer: nn.Flatten, given: Tensor, output: Tensor) -> Maps:
     if given.dim() != 4 or output.shape != (1, given[0].numel()):
         _refuse(name, layer, _("it must turn the maps of each image into one row of numbers"))
-    return _Maps(*given.shape[1:])
+    channels, height, width = given.shape[1:]
+    return channels, height, width
 
 
 def _require_elementwise(name: str, layer: nn.Module) -> None:
@@ -289,20 +279,10 @@ def sliding_window(
     >>> sliding_window(net, torch.rand(2, 1, 10, 8), side=4, step=2).shape
     torch.Size([2, 3, 4, 3])
     """
-    for name, value in (("side", side), ("step", step), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(
-                _("{name} is a whole number from 1 on, not {value!r}.").format(
-                    name=name, value=value
-                )
-            )
-    if images.dim() != 4:
-        raise ValueError(
-            _(
-                "The images have shape {shape}: expected (B, C, H, W); a single image takes "
-                "image[None]."
-            ).format(shape=tuple(images.shape))
-        )
+    side = whole_number("side", side, at_least=1)
+    step = whole_number("step", step, at_least=1)
+    batch_size = whole_number("batch_size", batch_size, at_least=1)
+    checked_images(images)
     if min(images.shape[2:]) < side:
         raise ValueError(
             _("A window of {side} pixels does not fit into images of {height} × {width}.").format(

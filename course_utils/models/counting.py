@@ -94,8 +94,8 @@ def _every_layer_seen() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
-PRODUCTS = re.compile(r"attention|rnn|trilinear|(^|_)(conv|linear|mm|mv|dot)")
-"""What operations are called that multiply as layers do."""
+PRODUCTS = re.compile(r"attention|rnn|trilinear|(^|_)(conv|linear|mv|dot)")
+"""What operations without a formula are called that multiply as layers do."""
 
 
 class MultiplyAdds(TorchDispatchMode):
@@ -113,7 +113,7 @@ class MultiplyAdds(TorchDispatchMode):
     """
 
     def __init__(self, images: Tensor, place: Callable[[], str] = lambda: "") -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.macs: Counter[str] = Counter()
         self.uncounted: Counter[str] = Counter()
         self._place = place
@@ -144,7 +144,7 @@ class MultiplyAdds(TorchDispatchMode):
         if operation in flop_registry and is_counted and "attention" not in name:
             flops = flop_registry[operation](*args, **kwargs, out_val=output)
             self.macs[self._place()] += flops // 2  # a multiplication and an addition
-        elif PRODUCTS.search(name):
+        elif operation in flop_registry or PRODUCTS.search(name):
             self.uncounted["attention" if "attention" in name else name] += 1
         return output
 

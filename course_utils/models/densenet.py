@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from course_utils.arguments import flag, whole_number
 from course_utils.i18n import _
-from course_utils.models.blocks import draw_seed, initialise
+from course_utils.models.blocks import he_initialised
 
 __all__ = [
     "DenseBlock",
@@ -259,9 +259,8 @@ class DenseNet(nn.Module):
         num_classes = whole_number("num_classes", num_classes, at_least=1)
         memory_efficient = flag("memory_efficient", memory_efficient)
         compression = checked_compression(compression)
-        seed = draw_seed()
         self.depth = depth
-        with torch.random.fork_rng(devices=[]):  # torch's first weights, replaced below
+        with he_initialised(self):
             channels = 2 * growth_rate if bottleneck and compression < 1 else STEM
             self.stem = nn.Conv2d(in_channels, channels, 3, padding=1, bias=False)
             self.stages = nn.Sequential()
@@ -277,7 +276,6 @@ class DenseNet(nn.Module):
             self.relu = nn.ReLU()
             self.pool = nn.AdaptiveAvgPool2d(1)
             self.linear = nn.Linear(channels, num_classes)
-        initialise(self, seed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` to logits ``(B, num_classes)``; H and W from 4 on."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from course_utils.arguments import checked_shape, whole_number
 from course_utils.i18n import _
 from course_utils.inference import evaluating
-from course_utils.models.blocks import draw_seed, initialise
+from course_utils.models.blocks import he_initialised
 from course_utils.models.densenet import Transition
 from course_utils.models.stages import KINDS, MapsSpec, StageSpec, gap_head, identity
 
@@ -170,10 +170,9 @@ class Composed(nn.Module):
         body = [spec for spec in design if isinstance(spec, MapsSpec)]
         head = design[-1]
         assert isinstance(head, gap_head)  # the trace refuses any other end
-        seed = draw_seed()
         self.design = tuple(design)
         self.depth = design_depth(design)
-        with torch.random.fork_rng(devices=[]):  # torch's first weights, replaced below
+        with he_initialised(self):
             self.stages = nn.Sequential()
             self.norm: nn.Sequential | None = None
             for spec, channels in zip(body, trace, strict=False):
@@ -183,7 +182,6 @@ class Composed(nn.Module):
             average = head.pool == "average"
             self.pool = nn.AdaptiveAvgPool2d(1) if average else nn.AdaptiveMaxPool2d(1)
             self.linear = nn.Linear(trace[-1], num_classes)
-        initialise(self, seed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` to logits ``(B, num_classes)``."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor, nn
 
 from course_utils.arguments import one_of, whole_number
-from course_utils.models.blocks import ConvBNReLU, draw_seed, initialise
+from course_utils.models.blocks import ConvBNReLU, he_initialised
 
 __all__ = ["GapNet", "Pool", "gap_net"]
 
@@ -33,8 +32,7 @@ class GapNet(nn.Module):
         width = whole_number("width", width, at_least=3)
         in_channels = whole_number("in_channels", in_channels, at_least=1)
         num_classes = whole_number("num_classes", num_classes, at_least=1)
-        seed = draw_seed()
-        with torch.random.fork_rng(devices=[]):  # torch's first weights, replaced below
+        with he_initialised(self):
             self.features = nn.Sequential(
                 ConvBNReLU(in_channels, width // 3, stride=2),
                 ConvBNReLU(width // 3, 2 * width // 3, stride=2),
@@ -43,7 +41,6 @@ class GapNet(nn.Module):
             )
             self.pool = nn.AdaptiveAvgPool2d(1) if pool == "average" else nn.AdaptiveMaxPool2d(1)
             self.linear = nn.Linear(width, num_classes)
-        initialise(self, seed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images ``(B, in_channels, H, W)`` to logits ``(B, num_classes)``; any H, W ≥ 1."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from course_utils.i18n import _
-from course_utils.models.blocks import draw_seed, initialise
+from course_utils.models.blocks import he_initialised
 
 __all__ = ["mlpconv", "nin"]
 
@@ -37,6 +36,7 @@ def mlpconv(
 
     Source: Lin, Chen and Yan 2013, arXiv 1312.4400, section 3.1.
 
+    >>> import torch
     >>> mlpconv(3, (16, 16, 10), 5)(torch.rand(2, 3, 8, 8)).shape
     torch.Size([2, 10, 8, 8])
     """
@@ -74,26 +74,19 @@ def nin(
 
     Source: Lin, Chen and Yan 2013, arXiv 1312.4400, figure 2.
 
+    >>> import torch
     >>> nin()(torch.rand(2, 1, 8, 8)).shape
     torch.Size([2, 10])
     """
-    seed = draw_seed()
     same = (width, width, width)
-    with torch.random.fork_rng(devices=[]):  # torch's first weights, replaced below
-        net = nn.Sequential(
-            mlpconv(in_channels, same, 5, batch_norm=batch_norm),
-            nn.MaxPool2d(2),
-            mlpconv(width, same, 3, batch_norm=batch_norm),
-            nn.MaxPool2d(2),
-            mlpconv(
-                width,
-                (width, width, num_classes),
-                3,
-                last_relu=last_relu,
-                batch_norm=batch_norm,
-            ),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-        )
-    initialise(net, seed)
+    net = nn.Sequential()
+    with he_initialised(net):
+        net.append(mlpconv(in_channels, same, 5, batch_norm=batch_norm))
+        net.append(nn.MaxPool2d(2))
+        net.append(mlpconv(width, same, 3, batch_norm=batch_norm))
+        net.append(nn.MaxPool2d(2))
+        last = (width, width, num_classes)
+        net.append(mlpconv(width, last, 3, last_relu=last_relu, batch_norm=batch_norm))
+        net.append(nn.AdaptiveAvgPool2d(1))
+        net.append(nn.Flatten())
     return net

@@ -25,7 +25,7 @@ from running_sweeps import (
     wait_until,
 )
 
-from course_utils.experiments import Store, SweepError, clusters, sweep
+from course_utils.experiments import SweepError, clusters, sweep
 from course_utils.experiments.clusters import TRIMMING, DaskExecutor, dask_executor
 from course_utils.experiments.estimating import estimate
 
@@ -84,13 +84,22 @@ def test_a_cluster_without_workers_ends_a_sweep_and_an_estimate_after_so_long(
             return clusters.Future()
 
     notes = Notes()
-    with pytest.raises(SweepError, match=r"had no worker for .*, so the sweep has ended\. What"):
+    with pytest.raises(SweepError, match=r"had no worker for .*\. What is done is saved"):
         sweep([tiny()], tmp_path, DaskExecutor(Waiting(0), patience=0.1), progress=notes)
     assert notes.news == ["The cluster has no worker yet: the runs wait for one."]
     assert names(tmp_path) == set()
-    with pytest.raises(SweepError, match="so the sweep has ended"):
+    with pytest.raises(SweepError, match="had no worker for"):
         estimate([tiny()], [], DaskExecutor(Waiting(0), patience=0.1))
     assert "The cluster has no worker yet" in capsys.readouterr().err
+
+
+def test_a_scheduler_that_is_gone_ends_the_sweep_in_a_sentence(always_looking: None) -> None:
+    class Gone(Client):
+        def nthreads(self) -> dict[str, int]:
+            raise OSError("ConnectionPool closing.")
+
+    with pytest.raises(SweepError, match=r"no longer answers \(Conn.*\)\. What is done is saved"):
+        DaskExecutor(Gone()).news()
 
 
 @pytest.fixture
@@ -135,7 +144,7 @@ def test_a_sweep_whose_last_worker_dies_says_so_and_ends_when_told(
                 worker.kill()
 
             threading.Thread(target=kill).start()
-            with pytest.raises(SweepError, match="so the sweep has ended"):
+            with pytest.raises(SweepError, match="had no worker for"):
                 sweep(GATED[:1], tmp_path / "store", executor, progress=notes)
     finally:
         worker.kill()
@@ -176,7 +185,7 @@ def test_a_dask_worker_killed_in_its_run_costs_that_run_alone_and_it_is_done_aga
             sweep([wrong], tmp_path / "store", executor, progress=False)
     assert [one.spec for one in found] == GATED
     assert names(gated) == {"8-0", "8-1", "14-0"}
-    text = Store(tmp_path / "store").read_failure(wrong)
-    assert text is not None and text.count("RuntimeError: the pixels ran away") == 2
+    text = (tmp_path / "store" / f"{wrong.hash}.failed").read_text(encoding="utf-8")
+    assert text.count("RuntimeError: the pixels ran away") == 2
     here = [sweep([spec], tmp_path / "here", Inline(), progress=False)[0] for spec in GATED]
     assert [one.science() for one in found] == [one.science() for one in here]

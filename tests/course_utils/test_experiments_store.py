@@ -107,21 +107,14 @@ def test_a_record_changed_by_hand_or_of_another_recipe_is_refused() -> None:
 
 def test_a_record_is_one_file_named_by_its_hash_and_is_read_back(tmp_path: Path) -> None:
     store = Store(tmp_path / "new" / "folder")
+    assert names(store.path) == set()
     written = record(tiny())
     assert store.read(written.spec) is None
-    store.write(written)
+    store.write(record(tiny(), 0.75))
+    store.write(written)  # in the place of the other
     assert names(store.path) == {f"{written.spec.hash}.json"}
     assert store.read(written.spec) == written
     assert store.path_of(written.spec).name == f"{written.spec.hash}.json"
-
-
-def test_writing_again_replaces_the_record(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    store.write(record(tiny(), 0.25))
-    store.write(record(tiny(), 0.75))
-    found = store.read(tiny())
-    assert found is not None and found.train_error == 0.75
-    assert len(names(tmp_path)) == 1
 
 
 def test_all_records_come_in_the_order_of_family_depth_and_seed(tmp_path: Path) -> None:
@@ -197,26 +190,14 @@ def test_a_damaged_record_is_kept_under_another_name_and_its_run_is_missing(
 ) -> None:
     store = Store(tmp_path)
     path = store.path_of(tiny())
-    path.write_bytes(damage)
-    with pytest.warns(UserWarning, match=rf"{path.name} was damaged\. .*It is kept as") as caught:
-        assert store.read(tiny()) is None
-    (aside,) = names(tmp_path)
-    assert aside == f"{path.name}.damaged-1"
-    assert (tmp_path / aside).read_bytes() == damage
-    assert aside in str(caught[0].message) and "\n" not in str(caught[0].message)
-
-
-def test_each_damaged_file_gets_a_name_of_its_own(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    for number in (1, 2, 3):
-        store.path_of(tiny()).write_text(f"damage {number}", encoding="utf-8")
-        with pytest.warns(UserWarning, match=f"damaged-{number}"):
-            store.read(tiny())
-    assert [path.read_text(encoding="utf-8") for path in sorted(tmp_path.iterdir())] == [
-        "damage 1",
-        "damage 2",
-        "damage 3",
-    ]
+    for number in (1, 2):
+        path.write_bytes(damage)
+        aside = f"{path.name}.damaged-{number}"
+        with pytest.warns(UserWarning, match=rf"{path.name} was damaged\. .* as {aside}") as caught:
+            assert store.read(tiny()) is None
+        assert (tmp_path / aside).read_bytes() == damage
+        assert "\n" not in str(caught[0].message)
+    assert len(names(tmp_path)) == 2
 
 
 def test_the_record_of_another_run_is_not_taken_for_this_one(tmp_path: Path) -> None:
@@ -279,8 +260,3 @@ def test_a_read_only_disk_is_refused_before_anything_is_run(
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     with pytest.raises(OSError, match=r"cannot be written to \(Read-only file system\)"):
         sweep([tiny()], tmp_path, Untouched())  # type: ignore[arg-type]
-
-
-def test_opening_a_store_leaves_no_trace_in_it(tmp_path: Path) -> None:
-    Store(tmp_path)
-    assert names(tmp_path) == set()

@@ -15,7 +15,6 @@ from course_utils import i18n
 from course_utils.models import (
     Budget,
     DenseBlock,
-    DenseLayer,
     activation_memory,
     cifar_net,
     compose,
@@ -215,17 +214,6 @@ def test_a_naive_dense_block_keeps_what_grows_with_the_square_of_its_layers(bc: 
     ]
 
 
-def test_a_dense_layer_that_recomputes_keeps_its_inputs_in_a_net_too() -> None:
-    def kept(efficient: bool) -> int:
-        block = dense(8, 4, memory_efficient=efficient)
-        net = compose([conv(4, bare=True), block, gap_head()])
-        activations = summary(net, (3, 8, 8)).rows[1].activations
-        assert activations is not None
-        return activations
-
-    assert kept(True) < kept(False) / 3
-
-
 def test_batch_normalisation_of_one_value_is_refused_with_what_to_do() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     with pytest.raises(ValueError, match=r"one value a channel.* batch_size of 2 or more"):
@@ -259,6 +247,24 @@ def test_a_budget_that_is_broken_says_what_by_how_much_and_where() -> None:
     # The second convolution has the most of both: 592 of 914, and 9216 of 12752.
     assert verdict.count("is that of stages.1 (3×3, 8)") == 2
     assert "64.8%" in verdict and "72.3%" in verdict
+
+
+def test_a_verdict_names_the_products_that_the_multiply_adds_leave_out() -> None:
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(4, 1, batch_first=True)
+            self.classes = nn.Parameter(torch.rand(3, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            tokens = x.flatten(2).transpose(1, 2)
+            return F.linear(self.attention(tokens, tokens, tokens)[0].mean(1), self.classes)
+
+    report = summary(Attending(), (4, 3, 3), Budget(macs=10_000))
+    assert {row.name: row.macs for row in report.rows} == {"attention": 9 * 4 * 16, "": 4 * 3}
+    assert report.macs == 588 and report.fits
+    assert report.verdict.startswith("Within the budget: 5.9% of the 10,000 multiply-adds. Not ")
+    assert report.left_out == summary(Attending(), (4, 3, 3)).verdict != ""
 
 
 def test_without_a_budget_there_is_no_verdict() -> None:
@@ -359,8 +365,3 @@ def test_a_net_is_summed_up_on_its_device(device: str) -> None:
     here, there = summary(net, (3, 16, 16)), summary(copy.deepcopy(net).to(device), (3, 16, 16))
     assert there.parameters == here.parameters and there.macs == here.macs
     assert [r.receptive_field for r in there.rows] == [r.receptive_field for r in here.rows]
-
-
-def test_a_dense_layer_is_a_net_too() -> None:
-    report = summary(DenseLayer(4, 2), (4, 8, 8))
-    assert [row.name for row in report.rows] == ["body"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 
 import pytest
 
@@ -29,8 +30,8 @@ def test_it_does_so_however_it_is_imported() -> None:
 
 @pytest.mark.parametrize("old", moved.MODULES)
 def test_where_it_says_to_look_is_there(old: str) -> None:
-    first = moved.MODULES[old].replace(",", "").split()[0]
-    assert importlib.util.find_spec(first) is not None
+    places = re.findall(r"[a-z_]+(?:\.[a-z_]+)+|^course", moved.MODULES[old])
+    assert places and all(importlib.util.find_spec(place) is not None for place in places)
 
 
 @pytest.mark.parametrize(

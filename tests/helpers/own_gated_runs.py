@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -35,10 +33,3 @@ def gated(depth: int, **options: Any) -> nn.Module:
 def refusing(depth: int, **_options: Any) -> nn.Module:
     """A net that cannot be built."""
     raise RuntimeError("the pixels ran away")
-
-
-def deadly(depth: int, **options: Any) -> nn.Module:
-    """A net whose process dies, where that is not the reader's own."""
-    if multiprocessing.parent_process() is not None:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return cifar_net(depth, **options)
