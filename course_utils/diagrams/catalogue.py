@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from course_utils.arguments import one_of
 from course_utils.diagrams import dense, maps, residual
 from course_utils.diagrams.sketch import Diagram, Sketch
-from course_utils.i18n import _
 from course_utils.models import (
     ConvBNReLU,
     DenseBlock,
@@ -66,11 +66,5 @@ def picture(name: str) -> Diagram:
     >>> picture("id_block").title
     'The identity block'
     """
-    if name not in PICTURES:
-        raise ValueError(
-            _("There is no picture {name!r}; there are {names}.").format(
-                name=name, names=", ".join(PICTURES)
-            )
-        )
     with torch.random.fork_rng(devices=[]):  # layers draw their first weights
-        return Diagram(PICTURES[name]())
+        return Diagram(PICTURES[one_of("picture", name, tuple(PICTURES))]())

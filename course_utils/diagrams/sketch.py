@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 Point = tuple[float, float]
-Align = Literal["left", "center", "right"]
+Align = Literal["left", "center"]
 TextLines = Sequence["str | tuple[str, float]"]
 
 SVG = "http://www.w3.org/2000/svg"
@@ -190,7 +190,7 @@ class Words:
     def area(self) -> Area:
         """Of the ink."""
         left, top, right, bottom = _ink(self.text, self.size, self.bold)
-        shift = {"left": 0.0, "center": -(left + right) / 2, "right": -right}[self.align]
+        shift = 0.0 if self.align == "left" else -(left + right) / 2
         return Area(self.x + shift + left, self.base + top, right - left, bottom - top)
 
 
