@@ -63,9 +63,10 @@ class Place:
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def job_of(self, net: str) -> str:
-        """The number of the job that builds a net."""
-        variables = Path(f"/proc/{self._builder(net)}/environ").read_text(encoding="utf-8")
-        return dict(line.partition("=")[::2] for line in variables.split("\0"))["SLURM_JOB_ID"]
+        """The job of an array that builds a net, ``12_3``."""
+        text = Path(f"/proc/{self._builder(net)}/environ").read_text(encoding="utf-8")
+        variables = dict(line.partition("=")[::2] for line in text.split("\0"))
+        return f"{variables['SLURM_ARRAY_JOB_ID']}_{variables['SLURM_ARRAY_TASK_ID']}"
 
     def kill(self, net: str) -> None:
         """Kill the worker that builds a net, as a lack of memory does."""
@@ -264,9 +265,8 @@ def test_an_array_of_sweeps_needs_no_process_beside_slurm(place: Place, capsys: 
     """What CLUSTERS.md says for long runs: each job does its part, and all write into one store."""
     nets = "--family own_gated_runs:gated --depths 8"
     part = " ".join(place.words("--seeds $SLURM_ARRAY_TASK_ID", nets, by_slurm=False))
-    log = f"--output={place.store}-%a.log"
-    wrap = f"--wrap={sys.executable} -m course_utils {part}"
-    place.slurm.command("sbatch", "--array=0-1", log, wrap)
+    job = f"{sys.executable} -m course_utils {part}"
+    place.slurm.command("sbatch", "--array=0-1", "--output=/dev/null", f"--wrap={job}")
     place.wait_for("8-0", "8-1")
     place.slurm.command("scancel", place.job_of("8-0"))
     place.gate.unlink()

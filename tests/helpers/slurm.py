@@ -66,8 +66,12 @@ class Slurm:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.node = socket.gethostname().split(".")[0]
-        self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
         self._controller: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of a process which finds the cluster."""
+        return {**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")}
 
     def command(self, *words: str) -> str:
         """What one of Slurm's commands answers."""
