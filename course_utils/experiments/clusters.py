@@ -177,8 +177,11 @@ def dask_executor(
                     )
                 ) from error
             jobs = 1
-        for file in _own_files(specs):
-            client.upload_file(str(file))
+        # Not by the client's upload_file: it has the scheduler, which may be in this very process,
+        # import its copy of the file in the place of the reader's.
+        upload = importlib.import_module("distributed.diagnostics.plugin").UploadFile
+        for file in map(str, _own_files(specs)):
+            client.register_plugin(upload(file), name=file)
         executor = DaskExecutor(client, patience, may_come)
         yield executor, max(jobs * per_job, executor.workers)
 
@@ -188,7 +191,7 @@ def _own_cluster(distributed: Any, workers: int, **options: Any) -> Any:
         return distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # None listens at 8787 all the same, for everybody
             silence_logs=logging.ERROR,  # that a worker needed a nudge to end is no news
             **{"memory_limit": 0, **options},  # near one, a worker would be paused, and for good
         )

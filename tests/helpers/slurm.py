@@ -7,7 +7,6 @@ import getpass
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -57,107 +56,95 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP
 
 
 class Slurm:
-    """The cluster, while it runs; its commands find it by ``SLURM_CONF`` in the environment.
+    """The cluster, while it runs.
 
     Args:
         folder: all that it writes is in there.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.configuration = folder, folder / "slurm.conf"
         self.node = socket.gethostname().split(".")[0]
-        self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
-        self._controller: subprocess.Popen[bytes] | None = None
+
+    def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """How one of Slurm's commands ends."""
+        environment = {**os.environ, "SLURM_CONF": str(self.configuration)}
+        return subprocess.run(words, env=environment, capture_output=True, text=True)
 
     def command(self, *words: str) -> str:
         """What one of Slurm's commands answers."""
-        answer = subprocess.run(words, env=self.environment, capture_output=True, text=True)
+        answer = self.ask(*words)
         assert answer.returncode == 0, answer.stderr
         return answer.stdout.strip()
 
-    def queue(self) -> dict[str, str]:
-        """The state of each job by its number, ``12_3`` for one of an array."""
-        lines = self.command("squeue", "-h", "-r", "-o", "%i %t").splitlines()
-        return dict(line.split() for line in lines)
-
     def is_empty(self) -> bool:
         """Whether no job is left, not even one that is ending."""
-        return not self.queue()
-
-    def is_idle(self) -> bool:
-        """Whether the controller answers, and the node could begin a job."""
-        words = ["sinfo", "-h", "-o", "%t"]
-        answer = subprocess.run(words, env=self.environment, capture_output=True, text=True)
-        return answer.stdout.strip() == "idle"
+        return not self.command("squeue", "-h", "-r")
 
     def start(self, stack: contextlib.ExitStack) -> None:
-        """Have munged, controller and node run until the stack unwinds."""
-        munge = {name: f"{self.folder}/munge.{name}" for name in ("socket", "seed", "pid", "log")}
-        key = self.folder / "munge.key"
+        """Have munge, the controller and the node run until the stack unwinds."""
+        (self.folder / "state").mkdir()
+        self.configuration.write_text(
+            CONFIGURATION.format(
+                host=self.node,
+                user=getpass.getuser(),
+                folder=self.folder,
+                **dict(zip(("controller", "node"), _free_ports(2), strict=True)),
+            ),
+            encoding="utf-8",
+        )
+        key, door = self.folder / "munge.key", self.folder / "munge.socket"
         key.touch(0o600)
         key.write_bytes(secrets.token_bytes(1024))
-        (self.folder / "state").mkdir()
-        with socket.socket() as one, socket.socket() as other:
-            ports = []
-            for listener in (one, other):
-                listener.bind(("127.0.0.1", 0))
-                ports.append(listener.getsockname()[1])
-        text = CONFIGURATION.format(
-            host=self.node,
-            user=getpass.getuser(),
-            folder=self.folder,
-            controller=ports[0],
-            node=ports[1],
-        )
-        (self.folder / "slurm.conf").write_text(text, encoding="utf-8")
-        files = [f"--{name}-file={munge[name]}" for name in ("seed", "pid", "log")]
-        munged = ["--foreground", f"--socket={munge['socket']}", f"--key-file={key}", *files]
-        stack.enter_context(self._running("munged", *munged))
-        wait_until(Path(munge["socket"]).exists, 60)
+        files = [f"--{name}-file={self.folder}/munge.{name}" for name in ("seed", "pid", "log")]
+        munged = self._start("munged", "-F", f"--socket={door}", f"--key-file={key}", *files)
+        stack.callback(_end, munged)
+        wait_until(door.exists, 120)
         stack.callback(self.stop_controller)
         self.start_controller()
-        stack.enter_context(self._running("slurmd", "-D"))
-        wait_until(self.is_idle, 60)
+        stack.callback(_end, self._start("slurmd", "-D"))
+        wait_until(lambda: self.command("sinfo", "-h", "-o", "%t") == "idle", 120)
         stack.callback(self._end_jobs)
 
     def start_controller(self) -> None:
-        """Start ``slurmctld``, with the state that it last saved."""
-        self._controller = self._process("slurmctld", "-D")
+        """Start ``slurmctld``, with the state that it last saved, and wait until it answers."""
+        self._controller = self._start("slurmctld", "-D")
+        wait_until(lambda: self.ask("scontrol", "ping").returncode == 0, 120)
 
     def stop_controller(self) -> None:
         """Stop ``slurmctld``; jobs go on without it."""
-        assert self._controller is not None
         _end(self._controller)
 
     def _end_jobs(self) -> None:
-        assert self._controller is not None
         if self._controller.poll() is not None:
             self.start_controller()
-            wait_until(lambda: "up" in self.command("sinfo", "-h", "-o", "%a"), 60)
         self.command("scancel", f"--user={getpass.getuser()}")
-        wait_until(self.is_empty, 120)
+        wait_until(self.is_empty, 300)
 
-    def _process(self, program: str, *words: str) -> subprocess.Popen[bytes]:
+    def _start(self, program: str, *words: str) -> subprocess.Popen[bytes]:
         path = shutil.which(program, path=SYSTEM_PATH)
         assert path is not None
         with (self.folder / f"{program}.log").open("ab") as log:
             return subprocess.Popen(
-                [path, *words], env=self.environment, stdout=log, stderr=subprocess.STDOUT
+                [path, *words],
+                env={**os.environ, "SLURM_CONF": str(self.configuration)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
 
-    @contextlib.contextmanager
-    def _running(self, program: str, *words: str) -> Iterator[None]:
-        process = self._process(program, *words)
-        try:
-            yield
-        finally:
-            _end(process)
+
+def _free_ports(number: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket()) for _port in range(number)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
+    process.terminate()
     try:
-        process.wait(30)
+        process.wait(60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -168,7 +155,8 @@ def one_node_slurm() -> Iterator[Slurm]:
     """A Slurm of one node with two processors, in a folder that is gone with it.
 
     It listens on the loopback alone, on ports that were free, with a key for munge of its own, and
-    keeps no accounts, as many small clusters.
+    keeps no accounts, as many small clusters. Commands find it by ``SLURM_CONF``, the path of its
+    ``configuration``.
     """
     with tempfile.TemporaryDirectory(prefix="slurm-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
