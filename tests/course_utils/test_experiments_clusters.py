@@ -178,7 +178,7 @@ def test_a_dask_worker_killed_in_its_run_costs_that_run_alone_and_it_is_done_aga
         killing_the_first_to_build(8, gated),
     ):
         assert workers == 2
-        found = sweep(GATED, tmp_path / "store", executor, progress=False)
+        found = sweep(GATED, tmp_path / "store", executor, progress=Notes())
         # A run that fails is run again, and its reason comes back.
         wrong = tiny("own_gated_runs:refusing", family_options={})
         with pytest.raises(SweepError, match="RuntimeError: the pixels ran away"):
