@@ -20,7 +20,8 @@ CONTENT := $(shell cat requirements.txt pyproject.toml | cksum | cut -d ' ' -f 1
 READY   := $(VENV)/installed-$(CONTENT)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-browser lab site student badges colab images format pins clean
+.PHONY: help install run check test test-browser test-cluster lab site student badges colab images \
+	messages format pins clean
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -32,11 +33,17 @@ install: $(READY) ## make .venv, and install in it what requirements.txt pins
 run: $(READY) ## run the lessons; notebooks, pages and index.html go to build/ (LESSON, EDITION, PROFILE)
 	@$(PY) -m course run --language $(EDITION) $(if $(LESSON),--lesson $(LESSON)) $(if $(PROFILE),--profile $(PROFILE))
 
+check: $(READY) ## check in a few minutes: lint, types and the tests that are not slow
+	@$(PY) -m course test --fast
+
 test: $(READY) ## check everything: lint, types, unit tests, doctests, both editions of the lessons
 	@$(PY) -m course test
 
 test-browser: $(READY) ## run the lessons in JupyterLab, in a browser: Chromium, fetched if there is none
 	@$(PY) -m course test --browser
+
+test-cluster: $(READY) ## run sweeps on a Slurm of one node, started for them, and have its jobs fail
+	@$(PY) -m course test --cluster
 
 lab: $(READY) ## open JupyterLab on the first lesson (EDITION)
 	@$(PY) -m course lab --language $(EDITION)
@@ -59,6 +66,9 @@ colab: $(READY) ## run the lessons under Colab's versions, made under build/ (LE
 images: $(READY) ## draw the pictures of images/ anew from the modules, and their gallery
 	@$(PY) -m course images
 
+messages: $(READY) ## bring the catalogues of French messages in line with the code, and compile them
+	@$(PY) -m course messages
+
 format: $(READY) ## put the code, the lessons' too, in the project's layout
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
@@ -67,9 +77,9 @@ pins: $(READY) ## choose the newest versions that pyproject.toml allows and writ
 	$(PY) -m uv pip compile --upgrade --output-file requirements.txt pyproject.toml
 
 clean: ## remove what run, site and test made; .venv, data and the records of experiments stay
-	rm -rf build/fr build/en build/student build/site build/site-sources build/browser build/test-* build/index.html
+	rm -rf build/fr build/en build/student build/site build/site-sources build/links build/browser build/test-* build/index.html
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
-	find course_utils tests -name __pycache__ -prune -exec rm -rf {} +
+	find course course_utils tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(READY):
 	@command -v $(PYTHON) >/dev/null || { \

@@ -129,7 +129,7 @@ def stamped_copy(folder: Path) -> Path:
     copy = folder / "repository"
     git("clone", "--quiet", ROOT.as_uri(), str(copy), folder=folder)
     subprocess.run(
-        [sys.executable, "-m", "course_utils", "badges", "--repo", NAME],
+        [sys.executable, "-m", "course", "badges", "--repo", NAME],
         cwd=copy,
         env=os.environ | {"PYTHONPATH": str(copy)},
         check=True,

@@ -15,12 +15,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
-import os
-import platform
-import random
-import statistics
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -28,12 +22,14 @@ from typing import Any
 
 import torch
 import torchvision
+from measuring import RESULTS, alternate, quartiles, ratio, write
 from torch import Tensor, nn
 
 from course_utils.cam import class_activation_maps
+from course_utils.experiments.record import describe_machine
 
 CLASS = 3
-RESULTS = Path(__file__).parent / "results" / "cam.json"
+LIBRARIES = ("torch", "torchvision", "torchcam", "captum", "grad-cam")
 Contestant = Callable[[], Any]
 
 
@@ -42,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, default=RESULTS / "cam.json")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
@@ -59,13 +55,16 @@ def main() -> None:
     seconds = alternate(contestants, arguments.rounds)
     report = {
         "work": "ResNet-18, 10 classes, 64 images 3x64x64, float32",
-        "machine": machine(),
+        "machine": describe_machine()
+        | {
+            "threads": arguments.threads,
+            "versions": {name: version(name) for name in LIBRARIES},
+        },
         "rounds": arguments.rounds,
         "seconds": {name: quartiles(times) for name, times in seconds.items()},
         "ratios": ratios(seconds),
     }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write(report, arguments.output)
     show(report)
 
 
@@ -132,63 +131,16 @@ def grad_cam(net: nn.Module, images: Tensor) -> dict[str, Contestant]:
     return {"grad-cam, one class, drawn": run}
 
 
-def alternate(contestants: dict[str, Contestant], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every contestant in every round, in an order drawn anew for each."""
-    order = list(contestants)
-    shuffle = random.Random(0).shuffle
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for warm_up in (True, True, *[False] * rounds):
-        shuffle(order)
-        for name in order:
-            start = time.perf_counter()
-            contestants[name]()
-            elapsed = time.perf_counter() - start
-            if not warm_up:
-                seconds[name].append(elapsed)
-    return seconds
-
-
-def quartiles(values: list[float]) -> dict[str, float]:
-    """First quartile, median and third quartile."""
-    low, middle, high = statistics.quantiles(values, n=4)
-    return {"q1": low, "median": middle, "q3": high}
-
-
 def ratios(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
     """How many times as long as the second the first of each pair took, round by round."""
     pairs = [("ours, all classes", "forward pass"), ("ours, one class", "forward pass")]
     pairs += [(name, "ours, one class") for name in seconds if name.endswith(", one class")]
     pairs += [(name, "ours, one class, drawn") for name in seconds if name.endswith("drawn")]
     return {
-        f"{above} / {below}": quartiles(
-            [a / b for a, b in zip(seconds[above], seconds[below], strict=True)]
-        )
+        f"{above} / {below}": quartiles(ratio(seconds[above], seconds[below]))
         for above, below in pairs
         if above in seconds and above != below
     }
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers depend on; no host name."""
-    libraries = ("torch", "torchvision", "torchcam", "captum", "grad-cam")
-    return {
-        "processor": processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "versions": {name: version(name) for name in libraries},
-    }
-
-
-def processor() -> str:
-    """The processor's name, as the system knows it."""
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def version(library: str) -> str | None:
@@ -204,8 +156,8 @@ def show(report: dict[str, Any]) -> None:
     print(f"{report['work']}; {report['machine']['processor']}")
     for name, times in report["seconds"].items():
         print(f"{name:30} {times['median'] * 1e3:9.1f} ms")
-    for name, ratio in report["ratios"].items():
-        print(f"{name:55} {ratio['median']:.3f} ({ratio['q1']:.3f} to {ratio['q3']:.3f})")
+    for name, each in report["ratios"].items():
+        print(f"{name:55} {each['median']:.3f} ({each['q1']:.3f} to {each['q3']:.3f})")
 
 
 if __name__ == "__main__":

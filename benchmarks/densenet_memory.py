@@ -23,9 +23,7 @@ Memory on the CPU is read from ``/proc``, which only Linux has.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cam import alternate, quartiles
+from measuring import RESULTS, alternate, extremes, quartiles, ratio, write
 from torch.nn import functional as F
 
 from course_utils.experiments.record import describe_machine
@@ -41,7 +39,6 @@ from course_utils.models import count_parameters, densenet
 
 BATCH = 64
 MEGABYTE = 1e6
-RESULTS = Path(__file__).parent / "results" / "densenet_memory.json"
 WAYS = {"kept": False, "recomputed": True}
 RETURNING = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 """glibc maps blocks from 64 KB on one by one, and stops moving that limit up as they are freed."""
@@ -58,7 +55,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=5, help="with the default allocator")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, default=RESULTS / "densenet_memory.json")
     parser.add_argument("--growth-of", choices=NETS, help=argparse.SUPPRESS)
     parser.add_argument("--recompute", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -74,8 +71,7 @@ def main() -> None:
         "rounds": arguments.rounds,
         "nets": {name: compared(name, arguments) for name in NETS},
     }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write(report, arguments.output)
     show(report)
 
 
@@ -141,17 +137,15 @@ def compared(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
             for way, recompute in WAYS.items()
         }
         result["megabytes_default_allocator"] = {
-            way: {"median": statistics.median(each), "least": min(each), "most": max(each)}
-            for way, each in default.items()
+            way: extremes(each) for way, each in default.items()
         }
     if arguments.rounds:
         steps = {
             way: training_step(name, recompute, arguments.device) for way, recompute in WAYS.items()
         }
         seconds = alternate(steps, arguments.rounds)
-        pairs = zip(seconds["recomputed"], seconds["kept"], strict=True)
         result["seconds"] = {way: quartiles(times) for way, times in seconds.items()}
-        result["time_ratio"] = quartiles([ours / naive for ours, naive in pairs])
+        result["time_ratio"] = quartiles(ratio(seconds["recomputed"], seconds["kept"]))
     return result
 
 
@@ -187,10 +181,10 @@ def show(report: dict[str, Any]) -> None:
                 f"{1 - recomputed['median'] / kept['median']:.0%} less)"
             )
         if "time_ratio" in net:
-            ratio = net["time_ratio"]
+            times = net["time_ratio"]
             print(
-                f"{'':14} time recomputed / kept: {ratio['median']:.2f} "
-                f"({ratio['q1']:.2f} to {ratio['q3']:.2f})"
+                f"{'':14} time recomputed / kept: {times['median']:.2f} "
+                f"({times['q1']:.2f} to {times['q3']:.2f})"
             )
 
 

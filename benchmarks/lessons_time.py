@@ -10,18 +10,17 @@ Run it on a machine that does nothing else:
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from measuring import RESULTS, write
+
 from course.files import REPOSITORY
 from course.lessons import find_lessons
 from course_utils.experiments.record import describe_machine
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -36,7 +35,7 @@ def main() -> None:
     lessons = find_lessons(root, arguments.language, arguments.lessons)
     seconds = {}
     for lesson in lessons:
-        command = [sys.executable, "-m", "course_utils", "run", "--lesson", str(lesson.number)]
+        command = [sys.executable, "-m", "course", "run", "--lesson", str(lesson.number)]
         command += ["--language", arguments.language]
         command += ["--profile", arguments.profile] if arguments.profile else []
         started = time.perf_counter()
@@ -51,8 +50,7 @@ def main() -> None:
     }
     name = f"lessons_time_{arguments.profile}" if arguments.profile else "lessons_time"
     output = arguments.output or RESULTS / f"{name}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write(report, output)
     for stem, each in seconds.items():
         print(f"{stem:20} {each:6.0f} s")
 

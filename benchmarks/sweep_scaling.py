@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import statistics
 import sys
 import tempfile
 import time
@@ -28,12 +26,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from course_utils.degradation import Spec, sweep
-from course_utils.degradation.command import Engine, specs_of
-from course_utils.experiments.record import describe_machine
-from course_utils.experiments.sweeping import local_executor
+from measuring import RESULTS, extremes, ratio, write
 
-RESULTS = Path(__file__).parent / "results" / "sweep_scaling.json"
+from course_utils.degradation.profiles import specs_of
+from course_utils.experiments import Spec, local_executor, sweep
+from course_utils.experiments.engines import Engine
+from course_utils.experiments.record import describe_machine
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def main() -> None:
     parser.add_argument("--depths", nargs="+", type=int)
     parser.add_argument("--seeds", nargs="+", type=int)
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, default=RESULTS / "sweep_scaling.json")
     arguments = parser.parse_args()
     grid = {name: getattr(arguments, name) for name in ("depths", "seeds", "epochs")}
     seconds: dict[str, list[float]] = {str(one): [] for one in CONTESTANTS}
@@ -118,22 +116,16 @@ def main() -> None:
         + f", depths {sorted({s.depth for s in specs})}, {specs[0].epochs} epochs",
         "machine": describe_machine(),
         "rounds": arguments.rounds,
-        "seconds_a_run": spread(runs),
-        "seconds": {name: spread(each) for name, each in seconds.items()},
-        "seconds_to_start": {name: spread(each) for name, each in starts.items()},
+        "seconds_a_run": extremes(runs),
+        "seconds": {name: extremes(each) for name, each in seconds.items()},
+        "seconds_to_start": {name: extremes(each) for name, each in starts.items()},
         "ratios": {
-            name: spread([a / b for a, b in zip(seconds[str(up)], seconds[str(low)], strict=True)])
+            name: extremes(ratio(seconds[str(up)], seconds[str(low)]))
             for name, (up, low) in RATIOS.items()
         },
     }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write(report, arguments.output)
     show(report)
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """The median, the least and the most."""
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
 def show(report: dict[str, Any]) -> None:

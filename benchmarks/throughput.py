@@ -21,7 +21,6 @@ steps, as readers run them, goes to. Run it on a machine that does nothing else:
 from __future__ import annotations
 
 import argparse
-import json
 import pickle
 import shutil
 import statistics
@@ -34,7 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from cam import quartiles
+from measuring import RESULTS, quartiles, ratio, write
 from torch import nn
 from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
@@ -51,7 +50,6 @@ BATCH = 128
 IMAGES = 1000  # in each of the five training batches
 WARM_UP = 3  # steps
 GEMM = 2048
-RESULTS = Path(__file__).parent / "results"
 NETS = {"ResNet-20": (20, "A"), "ResNet-56": (56, "A"), "plain-56": (56, None)}
 # By what the names of torch's operations contain; the first that fits.
 KINDS = {
@@ -97,8 +95,7 @@ def main() -> None:
         "skipped": skipped,
     }
     output = arguments.output or RESULTS / f"throughput_{arguments.device}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write(report, output)
     show(report)
 
 
@@ -242,8 +239,7 @@ def measured(net: str, root: Path, arguments: argparse.Namespace) -> dict[str, A
         ),
         "images_per_second": {name: quartiles(each) for name, each in rates.items()},
         "ratio_to_the_usual_loop": {
-            name: quartiles([a / b for a, b in zip(each, baseline, strict=True)])
-            for name, each in rates.items()
+            name: quartiles(ratio(each, baseline)) for name, each in rates.items()
         },
     }
 
@@ -281,10 +277,10 @@ def show(report: dict[str, Any]) -> None:
     print(f"{report['work']}; {report['machine']['processor']}")
     for name, net in report["nets"].items():
         for contestant, rate in net["images_per_second"].items():
-            ratio = net["ratio_to_the_usual_loop"][contestant]
+            times = net["ratio_to_the_usual_loop"][contestant]
             print(
                 f"{name:10} {contestant:24} {rate['median']:8.0f} images/s  "
-                f"x {ratio['median']:.2f} ({ratio['q1']:.2f} to {ratio['q3']:.2f})  "
+                f"x {times['median']:.2f} ({times['q1']:.2f} to {times['q3']:.2f})  "
                 f"{share(report, net, contestant):.0%} of the matrix product"
             )
         parts = ", ".join(f"{part:.0%} {kind}" for kind, part in net["time_of_the_default"].items())

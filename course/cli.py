@@ -13,11 +13,9 @@ from course.address import stamp_address
 from course.files import NOTEBOOKS, REPOSITORY, lesson_pairs, notebook_paths, pair_of
 from course.lab import open_lab
 from course.lessons import find_lessons, lesson_parameters
-from course.links import broken_links, links_of, unreachable
 from course.notebooks.editions import stale_cells, stamp
 from course.notebooks.normaliser import normalise_file
 from course.notebooks.opening import put_openings
-from course.notebooks.rules import check_lesson
 from course.notebooks.student import write_student_edition
 from course.pictures import draw_pictures
 from course.running import build_index, run_lessons
@@ -38,26 +36,40 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_lab(commands)
     _add_test(commands)
-    add_command(
-        commands,
-        "site",
-        _("Build the web edition in build/site from the outputs stored in the lessons."),
-        "course site",
-        _site,
-    )
-    add_command(
-        commands,
-        "images",
-        _("Draw the pictures of images/ anew, from the networks' own modules, and their gallery."),
-        "course images",
-        _images,
-    )
     _add_student(commands)
     _add_notebooks(commands)
-    _add_messages(commands)
     _add_badges(commands)
-    _add_glossary(commands)
-    _add_links(commands)
+    for name, about, handler in (
+        (
+            "site",
+            _("Build the web edition in build/site from the outputs stored in the lessons."),
+            _site,
+        ),
+        (
+            "images",
+            _(
+                "Draw the pictures of images/ anew, from the networks' own modules, and their "
+                "gallery."
+            ),
+            _images,
+        ),
+        (
+            "messages",
+            _("Bring the catalogues of French messages in line with the code, and compile them."),
+            _messages,
+        ),
+        (
+            "glossary",
+            _("Write the page of the course's words, in both languages, from their table."),
+            _glossary,
+        ),
+        (
+            "links",
+            _("Try, over the network, the addresses that documents and lessons lead to."),
+            _links,
+        ),
+    ):
+        add_command(commands, name, about, f"course {name}", handler)
     return parser
 
 
@@ -103,11 +115,18 @@ def _add_test(commands: Any) -> None:
         "course test",
         _test,
     )
-    test.add_argument(
+    parts = test.add_mutually_exclusive_group()
+    parts.add_argument(
+        "--fast",
+        action="store_true",
+        help=_("only lint, types and the tests that are not marked slow: a few minutes"),
+    )
+    parts.add_argument(
         "--browser",
         action="store_true",
         help=_("only the lessons in JupyterLab, fetching Chromium where there is none"),
     )
+    test.add_argument("--cluster", action="store_true", help=_("only the sweeps on Slurm"))
 
 
 def _add_notebooks(subparsers: Any) -> None:
@@ -115,17 +134,8 @@ def _add_notebooks(subparsers: Any) -> None:
         subparsers,
         "notebooks",
         _("Keep the French and English notebooks in step and in one form."),
-        "course notebooks check notebooks/fr/03_degradation.ipynb",
+        "course notebooks normalise notebooks/fr/03_degradation.ipynb",
     ).add_subparsers(dest="action", required=True, metavar="ACTION")
-
-    check = add_command(
-        group,
-        "check",
-        _("Check parity, translations, normal form and the lessons' own rules."),
-        "course notebooks check",
-        _check,
-    )
-    _add_paths(check)
 
     normalise = add_command(
         group,
@@ -173,16 +183,6 @@ def _add_notebooks(subparsers: Any) -> None:
     _add_paths(opening)
 
 
-def _add_messages(subparsers: Any) -> None:
-    add_command(
-        subparsers,
-        "messages",
-        _("Bring the catalogues of French messages in line with the code, and compile them."),
-        "course messages",
-        _messages,
-    )
-
-
 def _add_badges(subparsers: Any) -> None:
     badges = add_command(
         subparsers,
@@ -211,31 +211,6 @@ def _add_student(commands: Any) -> None:
     _add_numbers(student, _("numbers of the lessons to write; every lesson when none is given"))
 
 
-def _add_glossary(subparsers: Any) -> None:
-    add_command(
-        subparsers,
-        "glossary",
-        _("Write the page of the course's words, in both languages, from their table."),
-        "course glossary",
-        _glossary,
-    )
-
-
-def _add_links(subparsers: Any) -> None:
-    links = add_command(
-        subparsers,
-        "links",
-        _("Check that every link of the documents and lessons leads to a file that is there."),
-        "course links --external",
-        _links,
-    )
-    links.add_argument(
-        "--external",
-        action="store_true",
-        help=_("try the addresses of other sites too, over the network"),
-    )
-
-
 def _add_paths(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     parser.add_argument(
         "paths",
@@ -258,14 +233,6 @@ def _report(faults: Iterable[str]) -> int:
     for fault in faults:
         print(fault, file=sys.stderr)
         status = 1
-    return status
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    pairs = lesson_pairs(arguments.paths)
-    status = _report(fault for pair in pairs for fault in check_lesson(pair))
-    if status == 0:
-        print(_("Lessons checked: {count}. Nothing to correct.").format(count=len(pairs)))
     return status
 
 
@@ -321,11 +288,10 @@ def _glossary(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _links(arguments: argparse.Namespace) -> int:
-    status = _report(broken_links(REPOSITORY))
-    if arguments.external:
-        status |= _report(unreachable(links_of(REPOSITORY), REPOSITORY))
-    return status
+def _links(_arguments: argparse.Namespace) -> int:
+    from course.site.links import unreachable  # Sphinx is of the extra `site`
+
+    return _report(unreachable(REPOSITORY))
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -352,11 +318,12 @@ def _site(_arguments: argparse.Namespace) -> int:
 
 
 def _test(arguments: argparse.Namespace) -> int:
-    parts = (
-        [testing.in_jupyterlab(REPOSITORY, fetch=True)]
-        if arguments.browser
-        else testing.parts_of(REPOSITORY)
-    )
+    parts = []
+    if arguments.browser:
+        parts.append(testing.in_jupyterlab(REPOSITORY, fetch=True))
+    if arguments.cluster:
+        parts.append(testing.on_slurm(REPOSITORY))
+    parts = parts or testing.parts_of(REPOSITORY, fast=arguments.fast)
     results = testing.run_parts(parts)
     print("\n" + testing.table(results))
     return FAILED if any(result.passed is False for result in results) else 0

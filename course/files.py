@@ -12,7 +12,6 @@ from course_utils.i18n import LANGUAGES, _
 
 __all__ = [
     "NOTEBOOKS",
-    "PACKAGE",
     "REPOSITORY",
     "Pair",
     "lesson_pairs",
@@ -24,7 +23,6 @@ __all__ = [
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOTEBOOKS = REPOSITORY / "notebooks"
-PACKAGE = REPOSITORY / "course_utils"
 
 
 def write_whole(path: Path, content: bytes) -> None:

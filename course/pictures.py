@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
 from course.files import write_whole
 from course.notebooks.normaliser import read_notebook
 from course_utils import diagrams
-from course_utils.i18n import LANGUAGES, _
+from course_utils.diagrams.style import NARROWEST, SMALL, WIDEST
+from course_utils.i18n import LANGUAGES, _, speaking
 
-__all__ = ["FIGURES", "Figure", "draw_pictures", "readme_figures", "write_readme_figures"]
+__all__ = [
+    "FIGURES",
+    "Figure",
+    "draw_pictures",
+    "picture_files",
+    "readme_figures",
+    "write_readme_figures",
+]
 
 FOLDER = "images/readme"
 FIGURES = {
@@ -32,7 +41,55 @@ def draw_pictures(root: Path) -> list[Path]:
         ValueError: a lesson has lost a figure that the READMEs show.
         OSError: a file cannot be read or written.
     """
-    return [*diagrams.draw_all(root / "images"), *write_readme_figures(root)]
+    folder = root / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, content in picture_files():
+        write_whole(folder / name, content)
+        written.append(folder / name)
+    return [*written, *write_readme_figures(root)]
+
+
+def picture_files() -> Iterator[tuple[str, bytes]]:
+    """Name and content of every file of ``images/``: an SVG and a PNG a picture, the gallery."""
+    said = {}
+    for name in diagrams.PICTURES:
+        words = {}
+        for language in LANGUAGES:
+            with speaking(language):
+                drawn = diagrams.picture(name)
+                words[language] = (drawn.title, drawn.description)
+        said[name] = words
+        yield f"{name}.svg", drawn.svg(words)
+        yield f"{name}.png", drawn.png()
+    yield "README.md", _gallery(said).encode()
+
+
+def _gallery(said: dict[str, dict[str, tuple[str, str]]]) -> str:
+    parts = [
+        "# The pictures / Les images",
+        "Drawn from the modules of `course_utils` by `make images`: change the module, not the "
+        "file. SVG is the source; the PNG beside it has twice the size. All are made to be shown "
+        f"at their own size, up to {WIDEST} pixels wide; their smallest text has {SMALL:g} pixels "
+        f"there, and 11 on a page of {NARROWEST}. A lesson shows one with "
+        '`diagrams.picture("id_block")`, and any block with `diagrams.draw(block, x)`. '
+        "Licence: CC BY 4.0.",
+        "Dessinées à partir des modules de `course_utils` par `make images` : c'est le module que "
+        "l'on change, pas le fichier. Le SVG est la source ; le PNG à côté a deux fois sa taille. "
+        'Une leçon en montre une par `diagrams.picture("id_block")`, et n\'importe quel bloc par '
+        "`diagrams.draw(bloc, x)`. Licence : CC BY 4.0.",
+    ]
+    for name, words in said.items():
+        (titre, texte), (title, text) = words["fr"], words["en"]
+        parts += [
+            f"## {name}",
+            f"![{title}. {text}]({name}.svg)",
+            f"**{title}.** [SVG]({name}.svg), [PNG]({name}.png)",
+            f"**{titre}.**",
+            f"<details><summary>Description</summary><p>{escape(text, quote=False)}</p>"
+            f'<p lang="fr">{escape(texte, quote=False)}</p></details>',
+        ]
+    return "\n\n".join(parts) + "\n"
 
 
 class Figure(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import keyword
+import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ import nbformat
 
 from course_utils.i18n import _
 
-__all__ = ["check_parameters", "load_profile", "parameters_of", "profile_path"]
+__all__ = ["check_parameters", "literal", "load_profile", "parameters_of", "profile_path"]
 
 PARAMETERS_TAG = "parameters"
 
@@ -148,7 +149,7 @@ def check_parameters(
 
     Raises:
         ValueError: a name that is no Python name or that the lesson does not have, or a value of
-            the wrong type.
+            the wrong type, or that a notebook cannot hold.
 
     >>> check_parameters({"rate": 1}, {"rate": 0.1, "epochs": 20}, "quick", "03_degradation")
     {'rate': 1.0}
@@ -159,7 +160,7 @@ def check_parameters(
     20, and not '20' (a text).
     """
     checked = {}
-    for name, value in given.items():
+    for name, said in given.items():
         # papermill writes the name into the notebook as code.
         if not name.isidentifier() or keyword.iskeyword(name):
             raise ValueError(
@@ -181,6 +182,7 @@ def check_parameters(
                     own=", ".join(own) or _("none"),
                 )
             )
+        value = literal(f"{profile}.toml, [{lesson}] {name}", said)
         if not _fits(value, own[name]):
             raise ValueError(
                 _(
@@ -198,6 +200,38 @@ def check_parameters(
             )
         checked[name] = _as(value, own[name])
     return checked
+
+
+def literal(name: str, value: Any) -> Any:
+    """``value`` as a notebook holds it, in its code and in its JSON: NumPy's numbers are Python's.
+
+    Args:
+        name: what the value is for, for the message.
+        value: None, a text, ``True`` or ``False``, a finite number, or tuples, lists, arrays and
+            tables of them, in which the keys are texts.
+
+    Raises:
+        ValueError: anything else, such as an infinite number.
+
+    >>> import numpy
+    >>> literal("depths", (8, numpy.int64(20)))
+    [8, 20]
+    """
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, list | tuple):
+        return [literal(name, element) for element in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: literal(name, element) for key, element in value.items()}
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise ValueError(
+        _(
+            "{name} cannot hold {value!r}: a lesson takes finite numbers, texts, true or false, "
+            "and lists and tables of them."
+        ).format(name=name, value=value)
+    )
 
 
 def _assignments(source: str) -> Iterator[tuple[str, Any]]:

@@ -21,6 +21,7 @@ from traitlets import Type, default
 
 from course.lessons import LessonFile, find_lessons, lesson_parameters
 from course.pages import card_of, mark_stopped, page, write_index
+from course.profiles import literal
 from course_utils.i18n import LANGUAGES, _
 
 __all__ = ["Outcome", "ThisPython", "build_index", "inject_profile", "run_lessons"]
@@ -84,16 +85,22 @@ def run_lessons(
     Args:
         root: the folder of the course.
         parameters: the lessons to run, in order, each with the values to give to the names of its
-            ``parameters`` cell, as from :func:`lesson_parameters`.
+            ``parameters`` cell, as from :func:`lesson_parameters`, or others that a notebook can
+            hold.
         progress: whether to show papermill's progress bar.
 
     Yields:
         How each lesson ended, as it ends.
 
     Raises:
+        ValueError: a value that a notebook cannot hold; no lesson has run.
         OSError: ``build/`` cannot be written.
     """
-    for lesson, values in parameters.items():
+    plain = {
+        lesson: {name: literal(f"{lesson.stem}: {name}", value) for name, value in values.items()}
+        for lesson, values in parameters.items()
+    }
+    for lesson, values in plain.items():
         folder = root / "build" / lesson.language
         folder.mkdir(parents=True, exist_ok=True)
         executed = folder / f"{lesson.stem}.ipynb"
@@ -170,14 +177,14 @@ def build_index(root: Path) -> Path:
 
 
 def _execute(
-    lesson: LessonFile, executed: Path, values: Mapping[str, Any], progress: bool
+    lesson: LessonFile, executed: Path, values: dict[str, Any], progress: bool
 ) -> str | None:
     """Run a lesson with papermill; the sentence that says how it failed, or None."""
     try:
         papermill.execute_notebook(
             lesson.path,
             executed,
-            parameters=dict(values),
+            parameters=values,
             cwd=lesson.path.parent,
             kernel_name="python3",
             language="python",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +16,16 @@ from course.lessons import find_lessons
 from course.running import inject_profile
 from course_utils.i18n import _
 
-__all__ = ["Part", "Result", "Skipped", "in_jupyterlab", "parts_of", "run_parts", "table"]
+__all__ = [
+    "Part",
+    "Result",
+    "Skipped",
+    "in_jupyterlab",
+    "on_slurm",
+    "parts_of",
+    "run_parts",
+    "table",
+]
 
 # A lesson's longest cell trains for minutes, and on a slow machine several times longer.
 CELL_TIMEOUT = 1200  # seconds
@@ -45,7 +56,7 @@ class Skipped(Exception):
     """Ends a part that this machine cannot do; its sentence says what is missing."""
 
 
-def parts_of(root: Path) -> list[Part]:
+def parts_of(root: Path, *, fast: bool = False) -> list[Part]:
     """Every check of the course, the quickest first.
 
     The French edition runs as it is stored, at its default settings; the English one at the
@@ -53,6 +64,7 @@ def parts_of(root: Path) -> list[Part]:
 
     Args:
         root: the folder of the course.
+        fast: only lint, types and the tests that are not marked ``slow``.
     """
 
     def python(*arguments: str) -> bool:
@@ -68,16 +80,25 @@ def parts_of(root: Path) -> list[Part]:
     def english() -> bool:
         return lessons(inject_profile(root, "en", "quick", root / "build" / "test-en"))
 
-    return [
+    quickest = [
         Part(_("Lint"), lambda: python("ruff", "check", ".")),
         Part(_("Layout of the code"), lambda: python("ruff", "format", "--check", ".")),
         Part(_("Types"), lambda: python("mypy")),
+    ]
+    if fast:
+        return [
+            *quickest,
+            Part(_("Fast tests and doctests"), lambda: python("pytest", "-m", "not slow")),
+        ]
+    return [
+        *quickest,
         Part(_("Unit tests and doctests"), lambda: python("pytest")),
         Part(
             _("Lessons in French, default settings"),
             lambda: lessons([lesson.path for lesson in find_lessons(root, "fr")]),
         ),
         Part(_("Lessons in English, quick profile"), english),
+        on_slurm(root),
         in_jupyterlab(root),
     ]
 
@@ -101,9 +122,33 @@ def in_jupyterlab(root: Path, *, fetch: bool = False) -> Part:
                         "the variable CHROMIUM."
                     )
                 )
-        return _python(root, "pytest", "tests/lessons_in_lab.py")
+        return _python(root, "pytest", "tests/course/lessons_in_lab.py")
 
     return Part(_("Lessons in JupyterLab, quick profile"), passes)
+
+
+SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+
+def slurm_programs_missing() -> list[str]:
+    """What a Slurm of this machine's own would need and is not installed."""
+    programs = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol")
+    return [name for name in programs if shutil.which(name, path=SYSTEM_PATH) is None]
+
+
+def on_slurm(root: Path) -> Part:
+    """Sweeps on a Slurm of one node, started for them: jobs cancelled, out of time, and so on."""
+
+    def passes() -> bool:
+        if missing := slurm_programs_missing():
+            raise Skipped(
+                _(
+                    "there is no Slurm ({missing}); Debian's packages slurm-wlm and munge bring it"
+                ).format(missing=", ".join(missing))
+            )
+        return _python(root, "pytest", "tests/cluster/on_slurm.py")
+
+    return Part(_("Sweeps on a Slurm of one node"), passes)
 
 
 def _python(root: Path, *arguments: str) -> bool:

@@ -17,11 +17,24 @@ __all__ = [
     "checked_module",
     "checked_shape",
     "checked_size",
+    "described",
     "flag",
     "known_options",
     "one_of",
     "whole_number",
 ]
+
+
+def described(value: object) -> str:
+    """Type and shape of a tensor, for a sentence; of anything else, its type.
+
+    >>> import torch
+    >>> described(torch.zeros(2, 3)), described([1])
+    ('float32 (2, 3)', 'list')
+    """
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
 
 
 def known_options(name: str, loader: Callable[..., Any], options: Mapping[str, Any]) -> None:
@@ -150,7 +163,12 @@ def checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 def checked_size(size: int | Sequence[int]) -> tuple[int, int]:
-    """``size`` as (height, width), in positive integers."""
+    """``size``, one number or two, as (height, width).
+
+    Raises:
+        TypeError: not made of integers.
+        ValueError: not one or two positive ones.
+    """
     pair = tuple(size) if isinstance(size, list | tuple) else (size, size)
     if any(isinstance(side, bool) or not isinstance(side, numbers.Integral) for side in pair):
         raise TypeError(

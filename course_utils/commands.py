@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import gettext
+import io
 import os
 import sys
+import unicodedata
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +28,10 @@ __all__ = [
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 """Exit statuses: a lesson or a check failed, a request could not be met, Ctrl-C."""
+
+NEAREST = str.maketrans(
+    {"−": "-", "–": "-", "—": "-", "→": "->", "×": "x", "’": "'", "«": '"', "»": '"', "œ": "oe"}
+)
 
 Handler = Callable[[argparse.Namespace], int]
 """What carries out a command, and answers its exit status."""
@@ -111,6 +118,7 @@ def carry_out(
         The exit status: that of the command, 2 for a request that could not be met, 130 for an
         interruption.
     """
+    _print_in_any_encoding()
     # The help itself is in the reader's language, so that must be known before the rest is read.
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--language", nargs="?")
@@ -148,6 +156,23 @@ def sentence(error: Exception) -> str:
 def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
     """A warning of the library as its sentence alone: where it was raised helps no reader."""
     print(message, file=sys.stderr)
+
+
+def _print_in_any_encoding() -> None:
+    """Let no character stop a command: Windows gives a pipe or a file its old code page."""
+    codecs.register_error("nearest", _nearest)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="nearest")
+
+
+def _nearest(error: UnicodeError) -> tuple[str, int]:
+    """For characters that an encoding lacks, the nearest that every encoding has."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(NEAREST)
+    parts = [c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)]
+    return "".join(c if c.isascii() else "?" for c in parts), error.end
 
 
 def _have_argparse_speak() -> None:

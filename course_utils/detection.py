@@ -67,6 +67,7 @@ def find_digits(
         stride: pixels of the image from one position to the next.
         apart: a peak is the highest within so many pixels, in each direction.
 
+    >>> import torch
     >>> scores = torch.tensor([[0.1, 0.9, 0.2, 0.1, 0.1, 0.7]])
     >>> classes = torch.tensor([[3, 4, 4, 4, 1, 1]])
     >>> find_digits(scores, classes, 0.5, stride=4)

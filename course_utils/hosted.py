@@ -72,13 +72,15 @@ def missing(requirements: Iterable[str]) -> list[str]:
 
 
 def constraints() -> list[str]:
-    """A line for pip for each installed package: its name and the version to keep."""
-    installed = {
-        _normal(distribution.name): distribution.version
-        for distribution in metadata.distributions()
-        # What an interrupted installation left behind may have neither.
-        if distribution.metadata["Name"] and _VERSION.fullmatch(distribution.version or "")
-    }
+    """A line for pip for each installed package: its name and the version to keep.
+
+    Where a package is there twice, as on Colab, it is the version that Python imports: the first.
+    """
+    installed: dict[str, str] = {}
+    for distribution in metadata.distributions():
+        # What an interrupted installation left behind may have neither name nor version.
+        if distribution.metadata["Name"] and _VERSION.fullmatch(distribution.version or ""):
+            installed.setdefault(_normal(distribution.name), distribution.version)
     return [f"{name}=={version}" for name, version in sorted(installed.items())]
 
 

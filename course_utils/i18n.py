@@ -16,6 +16,7 @@ __all__ = [
     "_",
     "add_catalogue",
     "current_language",
+    "duration",
     "number",
     "percent",
     "set_language",
@@ -115,15 +116,12 @@ def number(value: float, digits: int) -> str:
     '−1,234.5'
     """
     plain = f"{value:.{digits}g}"
-    text = plain if "e" in plain else f"{float(plain):,.{_decimals(plain)}f}"
+    decimals = len(plain.partition(".")[2])
+    text = plain if "e" in plain else f"{float(plain):,.{decimals}f}"
     text = text.replace("-", "−")
     if current_language() == "fr":
         text = text.replace(",", _SPACE).replace(".", ",")
     return text
-
-
-def _decimals(plain: str) -> int:
-    return len(plain.partition(".")[2])
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -140,3 +138,20 @@ def percent(share: float, digits: int = 1) -> str:
     if current_language() == "fr":
         return text.replace(".", ",") + _SPACE + "%"
     return text + "%"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it.
+
+    >>> set_language("en")
+    >>> duration(0.84), duration(42), duration(90), duration(4000), duration(100_000)
+    ('0.84 s', '42 s', '2 min', '1 h 7 min', '1 d 4 h')
+    """
+    minutes, hours = round(seconds / 60), round(seconds / 3600)
+    if seconds < 59.5:
+        return _("{seconds} s").format(seconds=number(seconds, 2))
+    if minutes < 60:
+        return _("{minutes} min").format(minutes=minutes)
+    if hours < 24:
+        return _("{hours} h {minutes} min").format(hours=minutes // 60, minutes=minutes % 60)
+    return _("{days} d {hours} h").format(days=hours // 24, hours=hours % 24)

@@ -17,12 +17,13 @@ from course_utils.i18n import _
 __all__ = ["MODULES", "install", "moved_name"]
 
 EXPERIMENTS = (
-    *("ablation", "claims", "engines", "estimating", "families", "interrupting", "processes"),
-    *("progress", "record", "running", "spec", "store", "sweeping"),
+    *("ablation", "claims", "estimating", "families", "interrupting", "processes", "progress"),
+    *("record", "running", "spec", "store", "sweeping"),
 )
 TOOLS = "course, the package of the repository's own tools"
 MODULES = {
     **{f"degradation.{name}": f"course_utils.experiments.{name}" for name in EXPERIMENTS},
+    "degradation.engines": "course_utils.experiments.engines and course_utils.experiments.clusters",
     "authoring": TOOLS,
     "course": TOOLS,
     "datasets.options": "course_utils.arguments",
@@ -33,7 +34,7 @@ MODULES = {
     "sheets": "course_utils.datasets.digit_sheets and course_utils.detection",
     "site": TOOLS,
     "suite": TOOLS,
-    "sweeps": "course_utils.degradation.command",
+    "sweeps": "course_utils.cli.sweep and course_utils.experiments",
     "usage": "course_utils.commands",
 }
 """The modules of version 0.1 that moved, and where to."""
@@ -45,9 +46,9 @@ class _Moved(MetaPathFinder):
     ) -> ModuleSpec | None:
         package, _dot, inside = name.partition(".")
         if package == "course_utils" and inside in MODULES:
-            raise ModuleNotFoundError(
-                _("{old} has moved: import it from {new}.").format(old=name, new=MODULES[inside]),
-                name=name,
+            # Not ModuleNotFoundError, which `from package import module` would put in other words.
+            raise ImportError(
+                _("{old} has moved: import it from {new}.").format(old=name, new=MODULES[inside])
             )
         return None
 

@@ -15,7 +15,7 @@ from course_utils import cli
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
 PAGE = (FOLDER / "README.md").read_text(encoding="utf-8")
-CLUSTERS = ROOT / "course_utils" / "degradation" / "CLUSTERS.md"
+CLUSTERS = ROOT / "course_utils" / "experiments" / "CLUSTERS.md"
 
 
 @pytest.fixture
@@ -32,7 +32,11 @@ def test_the_tables_are_those_of_the_results(report: Any) -> None:
 
 
 def test_every_script_and_command_on_the_page_is_there() -> None:
-    scripts = {path.name for path in FOLDER.glob("*.py")} - {"reference.py", "report.py"}
+    scripts = {path.name for path in FOLDER.glob("*.py")} - {
+        "measuring.py",
+        "reference.py",
+        "report.py",
+    }
     assert set(re.findall(r"^\| `(\w+\.py)`", PAGE, re.MULTILINE)) == scripts
     for script, options in re.findall(r"python benchmarks/(\w+\.py)(.*)", PAGE):
         text = (FOLDER / script).read_text(encoding="utf-8")

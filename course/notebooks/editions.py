@@ -2,93 +2,30 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
 from pathlib import Path
-from string import Formatter
-from typing import Literal, NamedTuple
 
-from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 from course.files import Pair, short_name
 from course.notebooks import markdown
 from course.notebooks.normaliser import first_line, read_notebook, write_notebook
+from course.notebooks.programs import code_difference, neutral
 from course_utils.i18n import _
 
 __all__ = [
     "cell_differences",
     "check_editions",
-    "code_difference",
     "prose_differences",
     "source_hash",
     "stale_cells",
     "stamp",
 ]
 
-# How far two strings of code may differ. A "name" (of a data set, a file, a colour, a dictionary
-# key) is the same in both languages, a "text" is translated, and what is "exact" is not prose.
-Strictness = Literal["name", "text", "exact"]
-
-# Functions and arguments that show their strings to the reader, most of them matplotlib's.
-_TEXT_CALLS = frozenset(
-    [
-        "Markdown",
-        "HTML",
-        "Table",
-        "annotate",
-        "display",
-        "figtext",
-        "legend",
-        "print",
-        "set_label",
-        "set_title",
-        "set_xlabel",
-        "set_xticklabels",
-        "set_ylabel",
-        "set_yticklabels",
-        "suptitle",
-        "text",
-        "title",
-        "xlabel",
-        "ylabel",
-    ]
-)
-_TEXT_ARGUMENTS = frozenset(
-    [
-        "alt",
-        "caption",
-        "description",
-        "header",
-        "label",
-        "labels",
-        "legend",
-        "text",
-        "title",
-        "titles",
-        "xlabel",
-        "ylabel",
-    ]
-)
-_TEXT_METHODS = ("format", "join")
-_IPYTHON_CALLS = ("run_line_magic", "run_cell_magic", "system", "getoutput")
-_PYTHON_MAGICS = ("time", "timeit", "capture", "prun")
-
-_NAME = re.compile(r"[!-~]+")  # ASCII without spaces
-_LANGUAGE_WORD = re.compile(r"(?<![A-Za-z0-9])(?:fr|en)(?![A-Za-z0-9])")
 _DETAILS = re.compile(r"<details\b", re.IGNORECASE)
-
-
-class _Difference(NamedTuple):
-    """Where the code differs (line of the French cell), and what stands there in each edition."""
-
-    line: int
-    french: str
-    english: str
 
 
 def source_hash(source: str) -> str:
@@ -103,243 +40,7 @@ def source_hash(source: str) -> str:
     return hashlib.sha256(source.encode("utf-8")).hexdigest()[:16]
 
 
-def code_difference(french: str, english: str, *, translated_strings: bool = False) -> str | None:
-    """A sentence about the first place where two cells differ as programs, or None.
-
-    Comments do not count. Strings may differ when a reader sees them: those with a space or an
-    accent, and those that go to a title, a label or ``print``; other strings are names, equal in
-    both languages, except that ``fr`` answers to ``en``. The expressions of an f-string are equal
-    and may change places. IPython's magics are read as IPython reads them.
-
-    Args:
-        french: the source of the French cell.
-        english: the source of the English cell.
-        translated_strings: let every string of the cell differ (the cell's metadata says so).
-
-    >>> code_difference('load("digits")  # les chiffres', 'load("digits")  # the digits')
-    >>> print(code_difference('load("digits")', 'load("cifar10")'))
-    line 1 of the code differs: 'digits' in French, 'cifar10' in English.
-    """
-    found = []
-    for source, fault in (
-        (french, _("the French code is not Python ({error}).")),
-        (english, _("the English code is not Python ({error}).")),
-    ):
-        try:
-            found.append(_parsed(source))
-        except SyntaxError as error:
-            return fault.format(error=error.msg)
-    default: Strictness = "text" if translated_strings else "name"
-    try:
-        difference = next(_Comparison(default).nodes(found[0], found[1], 1), None)
-    except SyntaxError as error:  # under a magic such as %%time
-        return _("the code under the magic is not Python ({error}).").format(error=error.msg)
-    if difference is None:
-        return None
-    return _("line {line} of the code differs: {french} in French, {english} in English.").format(
-        line=difference.line, french=difference.french, english=difference.english
-    )
-
-
-def _parsed(source: str) -> ast.AST:
-    python = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
-    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    tree: ast.AST = compile(python, "cell", "exec", flags=flags, dont_inherit=True)
-    return tree
-
-
-class _Comparison:
-    """Walks two syntax trees side by side and yields where they part."""
-
-    def __init__(self, default: Strictness) -> None:
-        self.default: Strictness = default
-
-    def nodes(
-        self, french: object, english: object, line: int, strictness: Strictness | None = None
-    ) -> Iterator[_Difference]:
-        """Compare two nodes, lists of nodes or values of fields."""
-        strictness = strictness or self.default
-        line = getattr(french, "lineno", line)
-        if type(french) is not type(english):
-            yield _Difference(line, _shown(french), _shown(english))
-        elif isinstance(french, list) and isinstance(english, list):
-            for one, other in zip_longest(french, english):
-                yield from self.nodes(one, other, line, strictness)
-        elif isinstance(french, ast.Constant) and isinstance(english, ast.Constant):
-            if not self._same_constant(french.value, english.value, strictness):
-                yield _Difference(line, _shown(french), _shown(english))
-        elif isinstance(french, ast.JoinedStr) and isinstance(english, ast.JoinedStr):
-            yield from self._joined(french, english, line, strictness)
-        elif isinstance(french, ast.Call) and isinstance(english, ast.Call):
-            yield from self._calls(french, english, line, strictness)
-        elif isinstance(french, ast.Expr) and isinstance(english, ast.Expr):
-            # A string on its own is a docstring or a remark.
-            alone = isinstance(french.value, ast.Constant)
-            yield from self.nodes(french.value, english.value, line, "text" if alone else None)
-        elif isinstance(french, ast.AST) and isinstance(english, ast.AST):
-            for field in french._fields:
-                if field in ("kind", "type_comment"):
-                    continue
-                yield from self.nodes(
-                    getattr(french, field, None),
-                    getattr(english, field, None),
-                    line,
-                    strictness if _carries_text(french, field) else None,
-                )
-        elif french != english:
-            yield _Difference(line, _shown(french), _shown(english))
-
-    @staticmethod
-    def _same_constant(french: object, english: object, strictness: Strictness) -> bool:
-        if not isinstance(french, str) or not isinstance(english, str):
-            return type(french) is type(english) and repr(french) == repr(english)
-        if french == english:
-            return True
-        if strictness == "exact" or not french or not english:
-            return False
-        if strictness == "text" or not (_NAME.fullmatch(french) and _NAME.fullmatch(english)):
-            return True
-        return _neutral(french) == _neutral(english)
-
-    def _joined(
-        self, french: ast.JoinedStr, english: ast.JoinedStr, line: int, strictness: Strictness
-    ) -> Iterator[_Difference]:
-        if strictness == "exact":  # such as the format after a colon
-            yield from self.nodes(french.values, english.values, line, strictness)
-            return
-        one, other = _expressions(french), _expressions(english)
-        if self._alike(one, other, line) or self._alike(
-            sorted(one, key=ast.dump), sorted(other, key=ast.dump), line
-        ):
-            texts = _literal(french), _literal(english)
-            path_like = all(_NAME.fullmatch(text) and re.search("[/_]", text) for text in texts)
-            if path_like and not self._same_constant(*texts, strictness):
-                yield _Difference(line, _shown(french), _shown(english))
-        else:
-            yield _Difference(line, _shown(french), _shown(english))
-
-    def _alike(
-        self, french: Sequence[ast.FormattedValue], english: Sequence[ast.FormattedValue], line: int
-    ) -> bool:
-        return len(french) == len(english) and all(
-            one.conversion == other.conversion
-            and not any(self.nodes(one.value, other.value, line))
-            and not any(self.nodes(one.format_spec, other.format_spec, line, "exact"))
-            for one, other in zip(french, english, strict=True)
-        )
-
-    def _calls(
-        self, french: ast.Call, english: ast.Call, line: int, strictness: Strictness
-    ) -> Iterator[_Difference]:
-        name = _called(french)
-        if name in _IPYTHON_CALLS and _is_ipython(french) and _is_ipython(english):
-            yield from self._magics(french, english, line)
-            return
-        receiver = strictness if name in _TEXT_METHODS else None
-        if (
-            name == "format"
-            and isinstance(french.func, ast.Attribute)
-            and isinstance(english.func, ast.Attribute)
-        ):
-            places = _places(french.func.value), _places(english.func.value)
-            if places[0] != places[1]:
-                yield _Difference(line, _shown(french.func.value), _shown(english.func.value))
-        yield from self.nodes(french.func, english.func, line, receiver)
-        positional: Strictness | None = "text" if name in _TEXT_CALLS else None
-        if name == "join":
-            positional = strictness
-        yield from self.nodes(french.args, english.args, line, positional)
-        for one, other in zip_longest(french.keywords, english.keywords):
-            if one is None or other is None or one.arg != other.arg:
-                yield _Difference(line, _shown(one), _shown(other))
-            else:
-                shown: Strictness | None = "text" if one.arg in _TEXT_ARGUMENTS else None
-                yield from self.nodes(one.value, other.value, line, shown)
-
-    def _magics(self, french: ast.Call, english: ast.Call, line: int) -> Iterator[_Difference]:
-        """Two magics: the same words, and the same program under those that run Python."""
-        one, other = _strings(french), _strings(english)
-        same_header = _called(french) == _called(english) and one[:2] == other[:2]
-        if same_header and len(one) == 3 and one[0] in _PYTHON_MAGICS:
-            for inner in self.nodes(_parsed(one[2]), _parsed(other[2]), 1):
-                yield inner._replace(line=inner.line + line)
-        elif not (same_header and len(one) == 3 and self.default == "text") and one != other:
-            yield _Difference(line, _shown(french), _shown(english))
-
-
-def _carries_text(node: ast.AST, field: str) -> bool:
-    """Whether what is shown to the reader through ``node`` may come from its ``field``."""
-    return (
-        isinstance(node, ast.List | ast.Tuple | ast.Starred | ast.BinOp)
-        or (isinstance(node, ast.IfExp) and field != "test")
-        or (isinstance(node, ast.Dict) and field == "values")
-        or (isinstance(node, ast.Attribute) and node.attr in _TEXT_METHODS)
-        or (isinstance(node, ast.GeneratorExp | ast.ListComp) and field == "elt")
-    )
-
-
-def _called(call: ast.Call) -> str:
-    """The last name of what is called: ``set_title`` in ``axes[0].set_title(…)``."""
-    if isinstance(call.func, ast.Attribute):
-        return call.func.attr
-    return call.func.id if isinstance(call.func, ast.Name) else ""
-
-
-def _is_ipython(call: ast.Call) -> bool:
-    return (
-        isinstance(call.func, ast.Attribute)
-        and isinstance(call.func.value, ast.Call)
-        and _called(call.func.value) == "get_ipython"
-    )
-
-
-def _strings(call: ast.Call) -> list[str]:
-    return [str(argument.value) for argument in call.args if isinstance(argument, ast.Constant)]
-
-
-def _expressions(node: ast.JoinedStr) -> list[ast.FormattedValue]:
-    return [value for value in node.values if isinstance(value, ast.FormattedValue)]
-
-
-def _literal(node: ast.JoinedStr) -> str:
-    return "".join(str(value.value) for value in node.values if isinstance(value, ast.Constant))
-
-
-def _places(node: ast.expr) -> set[str]:
-    """The fields of a literal that ``.format`` fills; none for anything else."""
-    if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-        return set()
-    try:
-        return {name for _text, name, _spec, _kind in Formatter().parse(node.value) if name}
-    except ValueError:
-        return set()  # running the cell says it better
-
-
-def _shown(node: object) -> str:
-    """A node as a reader would write it, cut to 60 characters."""
-    if node is None:
-        return _("nothing")
-    if isinstance(node, ast.keyword):
-        text = f"{node.arg}={ast.unparse(node.value)}"
-    else:
-        text = ast.unparse(node) if isinstance(node, ast.AST) else repr(node)
-    return first_line(text)
-
-
-def _neutral(text: str) -> str:
-    """``text`` without the language it is for: ``notebooks/fr/x`` as ``notebooks/*/x``."""
-    return _LANGUAGE_WORD.sub("*", text)
-
-
-def _neutral_link(target: str) -> str:
-    """The address without language or place in the page; of a site by language, the site alone."""
-    neutral = _neutral(target)
-    page = neutral.split("#")[0]
-    site = re.match(r"https?://\*\.[^/]+", page)
-    return site[0] if site else page
-
-
-def prose_differences(french: str, english: str, *, numbers: bool = True) -> list[str]:
+def prose_differences(french: str, english: str) -> list[str]:
     """A sentence for each way in which two Markdown cells are not built alike.
 
     Compared: levels of headings, folded parts, formulas (without words), addresses of links (``fr``
@@ -348,7 +49,6 @@ def prose_differences(french: str, english: str, *, numbers: bool = True) -> lis
     Args:
         french: the source of the French cell.
         english: the source of the English cell.
-        numbers: compare the numbers too; a cell's metadata ``prose_numbers: false`` says not to.
 
     >>> prose_differences("## Coût\\n\\n1 437 images, 0,5 %", "## Cost\\n\\n1,437 images, 0.5%")
     []
@@ -361,7 +61,7 @@ def prose_differences(french: str, english: str, *, numbers: bool = True) -> lis
                 french=levels[0], english=levels[1]
             )
         )
-    folded = [len(_DETAILS.findall(markdown.without_code(text))) for text in (french, english)]
+    folded = [len(_DETAILS.findall(markdown.prose(text))) for text in (french, english)]
     if folded[0] != folded[1]:
         faults.append(
             _("folded parts differ: {french} in French, {english} in English.").format(
@@ -377,17 +77,16 @@ def prose_differences(french: str, english: str, *, numbers: bool = True) -> lis
         if differences:
             faults.append(differ.format(differences=differences))
     faults += _fence_differences(french, english)
-    if numbers:
-        readings = [
-            list(markdown.number_readings(text, language))
-            for text, language in ((french, "fr"), (english, "en"))
-        ]
-        if not set(readings[0]) & set(readings[1]):
-            faults.append(
-                _("numbers differ: {differences}.").format(
-                    differences=_multiset_difference(readings[0][0], readings[1][0])
-                )
+    readings = [
+        list(markdown.number_readings(text, language))
+        for text, language in ((french, "fr"), (english, "en"))
+    ]
+    if not set(readings[0]) & set(readings[1]):
+        faults.append(
+            _("numbers differ: {differences}.").format(
+                differences=_multiset_difference(readings[0][0], readings[1][0])
             )
+        )
     return faults
 
 
@@ -397,6 +96,13 @@ def _neutral_links(text: str) -> list[str]:
 
 def _neutral_images(text: str) -> list[str]:
     return [_neutral_link(image.target) for image in markdown.images(text)]
+
+
+def _neutral_link(target: str) -> str:
+    """The address without language or place in the page; of a site by language, the site alone."""
+    page = neutral(target).split("#")[0]
+    site = re.match(r"https?://\*\.[^/]+", page)
+    return site[0] if site else page
 
 
 def _multiset_difference(french: Iterable[str], english: Iterable[str]) -> str:
@@ -456,10 +162,8 @@ def cell_differences(french: NotebookNode, english: NotebookNode) -> list[str]:
             )
         )
     if french.cell_type == "markdown":
-        numbers = all(cell.metadata.get("prose_numbers", True) for cell in (french, english))
-        return faults + prose_differences(french.source, english.source, numbers=numbers)
-    free = any(cell.metadata.get("translated_strings", False) for cell in (french, english))
-    difference = code_difference(french.source, english.source, translated_strings=free)
+        return faults + prose_differences(french.source, english.source)
+    difference = code_difference(french.source, english.source)
     return [*faults, difference] if difference else faults
 
 

@@ -1,11 +1,20 @@
-"""Reads from a Markdown cell what two editions share: headings, formulas, links, numbers, code."""
+"""Reads from a Markdown cell what two editions share: headings, formulas, links, numbers, code.
+
+markdown-it-py finds the parts, as Markdown has them, and its plugin the formulas between dollars;
+how each language writes its numbers no library knows.
+"""
 
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator
+from html.parser import HTMLParser
+from itertools import pairwise
 from typing import NamedTuple
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 __all__ = [
     "Fence",
@@ -17,32 +26,25 @@ __all__ = [
     "images",
     "links",
     "number_readings",
-    "without_code",
+    "prose",
+    "tokens",
 ]
 
-_FENCE = re.compile(
-    r"^(?P<indent>[ \t]*)(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)\n"
-    r"(?P<body>.*?)"
-    r"(?:^[ \t]*(?P=mark)[`~]*[ \t]*$|\Z)",
-    re.MULTILINE | re.DOTALL,
+# A formula within a line touches its dollars; a sum of money does not close with one. What a
+# backslash stands before keeps a token of its own.
+_PARSER = (
+    MarkdownIt("commonmark")
+    .enable("table")
+    .disable("text_join")
+    .use(dollarmath_plugin, allow_space=False, allow_digits=False, double_inline=True)
 )
-_CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_HTML = ("html_block", "html_inline")
+_WORDS = ("text", "text_special", "image", *_HTML)
+
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$", re.MULTILINE)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
-
-_DISPLAYED = re.compile(r"(?<!\\)\$\$(.+?)(?<!\\)\$\$", re.DOTALL)
-# A formula within a line touches its dollars; a sum of money does not close with one.
-_INLINE = re.compile(r"(?<![\\$])\$(?![\s$])([^$]*?)(?<![\s\\])\$(?![\d$])")
-_WORDS = re.compile(r"\\(?:text|textrm|textbf|textit|mathrm|operatorname)\*?\s*\{[^{}]*\}")
-
-_TARGET = r"\(\s*<?(?P<target>[^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s+[\"'][^)]*)?\s*\)"
-_IMAGE = re.compile(r"!\[(?P<alt>(?:[^\]\\]|\\.)*)\]" + _TARGET)
-_LINK = re.compile(r"\]" + _TARGET)
-_REFERENCE = re.compile(r"^ {0,3}\[[^\]]+\]:\s*<?(?P<target>[^\s>]+)>?", re.MULTILINE)
-_AUTOLINK = re.compile(r"<(?P<target>(?:https?://|mailto:)[^\s<>]+)>")
-_HTML_LINK = re.compile(r"<a\b[^>]*?\bhref\s*=\s*([\"'])(?P<target>.*?)\1", re.IGNORECASE)
-_HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:https?://|mailto:)\S+")
+_SAID = re.compile(r"\\(?:text|textrm|textbf|textit|mathrm|operatorname)\*?\s*\{[^{}]*\}")
 
 # The spaces that French puts between groups of three digits: no-break, narrow no-break, thin.
 _GROUP_SPACES = "\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}"
@@ -50,7 +52,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)*")
 
 
 class Fence(NamedTuple):
-    """A block of code between fences: its language, and its lines without their indentation."""
+    """A block of code: its language, and its lines without their indentation."""
 
     language: str
     code: str
@@ -70,6 +72,43 @@ class Image(NamedTuple):
     target: str
 
 
+class _Tags(HTMLParser):
+    """The tags that a piece of HTML opens, each with its attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """The parts of ``text`` as markdown-it-py has them, those within a line in the line's place."""
+    for token in _PARSER.parse(text):
+        yield from [token] if token.children is None else token.children
+
+
+def prose(text: str) -> str:
+    """``text`` without code, formulas, comments and addresses; emphasis and HTML stay as they are.
+
+    >>> prose("Call `f(1)`, *twice*.")
+    'Call  , *twice*.'
+    """
+    pieces = []
+    for token in tokens(text):
+        if token.type in _WORDS:
+            pieces.append(token.content)
+        elif token.type.startswith(("em_", "strong_")):
+            pieces.append(token.markup)
+        elif token.block or token.type.endswith("break"):
+            pieces.append("\n")
+        elif not token.type.startswith("link_"):
+            pieces.append(" ")
+    return _COMMENT.sub("", "".join(pieces)).strip("\n")
+
+
 def fences(text: str) -> list[Fence]:
     """The blocks of code of ``text``, in order.
 
@@ -77,18 +116,10 @@ def fences(text: str) -> list[Fence]:
     [Fence(language='python', code='x = 1\\n')]
     """
     return [
-        Fence((match["info"].split() or [""])[0], textwrap.dedent(match["body"]))
-        for match in _FENCE.finditer(text)
+        Fence((token.info.split() or [""])[0], token.content)
+        for token in tokens(text)
+        if token.type in ("fence", "code_block")
     ]
-
-
-def without_code(text: str, instead: str = "") -> str:
-    """``text`` without code within lines and HTML comments, ``instead`` in place of each block.
-
-    >>> without_code("Call `f(1)`, twice.")
-    'Call  , twice.'
-    """
-    return _COMMENT.sub("", _CODE_SPAN.sub(" ", _FENCE.sub(instead + "\n", text)))
 
 
 def headings(text: str) -> list[Heading]:
@@ -97,8 +128,12 @@ def headings(text: str) -> list[Heading]:
     >>> headings("# One\\n\\n```\\n# a comment\\n```\\n\\n### Three ###")
     [Heading(level=1, text='One'), Heading(level=3, text='Three')]
     """
-    prose = _COMMENT.sub("", _FENCE.sub("\n", text))  # code within a heading is part of it
-    return [Heading(len(match[1]), match[2]) for match in _HEADING.finditer(prose)]
+    blocks = _PARSER.parse(text)
+    return [
+        Heading(int(token.tag[1]), line.content)
+        for token, line in pairwise(blocks)
+        if token.type == "heading_open"
+    ]
 
 
 def formulas(text: str) -> list[str]:
@@ -111,14 +146,11 @@ def formulas(text: str) -> list[str]:
 
 
 def _formulas(text: str) -> list[str]:
-    prose = without_code(text)
-    displayed = _DISPLAYED.findall(prose)
-    inline = _INLINE.findall(_DISPLAYED.sub(" ", prose))
-    return displayed + inline
+    return [token.content for token in tokens(text) if token.type.startswith("math_")]
 
 
 def _common(formula: str) -> str:
-    formula = _WORDS.sub(r"\\text", formula)
+    formula = _SAID.sub(r"\\text", formula)
     formula = re.sub(r"\\[,;:! ]|~|\s", "", formula)
     return re.sub(r"\d+(?:(?:\{,\}|[.,])\d+)*", "#", formula)
 
@@ -129,16 +161,7 @@ def images(text: str) -> list[Image]:
     >>> images("![A map](https://example.org/map.png)")
     [Image(alt='A map', target='https://example.org/map.png')]
     """
-    prose = without_code(text)
-    found = [Image(match["alt"], match["target"]) for match in _IMAGE.finditer(prose)]
-    for tag in _HTML_IMAGE.findall(prose):
-        found.append(Image(_attribute(tag, "alt"), _attribute(tag, "src") or ""))
-    return found
-
-
-def _attribute(tag: str, name: str) -> str | None:
-    match = re.search(rf"\b{name}\s*=\s*([\"'])(.*?)\1", tag, re.IGNORECASE | re.DOTALL)
-    return match[2] if match else None
+    return [Image(alt, target) for tag, alt, target in _aims(text) if tag == "img"]
 
 
 def links(text: str) -> list[str]:
@@ -147,13 +170,21 @@ def links(text: str) -> list[str]:
     >>> links("[paper](https://arxiv.org/abs/1512.03385), <https://pytorch.org>")
     ['https://arxiv.org/abs/1512.03385', 'https://pytorch.org']
     """
-    # An image may stand within a link: taking images out first leaves the link's own address.
-    prose = _IMAGE.sub("", without_code(text))
-    return [
-        match["target"]
-        for pattern in (_LINK, _REFERENCE, _AUTOLINK, _HTML_LINK)
-        for match in pattern.finditer(prose)
-    ]
+    return [target for tag, _alt, target in _aims(text) if tag == "a"]
+
+
+def _aims(text: str) -> Iterator[tuple[str, str | None, str]]:
+    """The images and links of ``text``: ``"img"`` or ``"a"``, alternative text, address."""
+    for token in tokens(text):
+        if token.type == "image":
+            yield "img", token.content, str(token.attrs["src"])
+        elif token.type == "link_open":
+            yield "a", None, str(token.attrs["href"])
+        elif token.type in _HTML:
+            for tag, about in _Tags(token.content).found:
+                target = about.get("src" if tag == "img" else "href")
+                if tag in ("a", "img"):
+                    yield tag, about.get("alt"), target or ""
 
 
 def number_readings(text: str, language: str) -> Iterator[tuple[str, ...]]:
@@ -170,14 +201,16 @@ def number_readings(text: str, language: str) -> Iterator[tuple[str, ...]]:
     ...     number_readings("0.5% of 1,437 images", "en"))
     {('0.5', '1437')}
     """
-    prose = _TAG.sub(" ", _AUTOLINK.sub(" ", _REFERENCE.sub(" ", without_code(text))))
-    prose = _LINK.sub("]", prose)
+    words = _ADDRESS.sub(" ", _TAG.sub(" ", prose(text)))
     mathematics = " ; ".join(_formulas(text))
-    prose = _INLINE.sub(" ", _DISPLAYED.sub(" ", prose))
-    spans = " ; ".join(match[2] for match in _CODE_SPAN.finditer(_FENCE.sub("\n", text)))
+    spans = " ; ".join(
+        token.info if token.type == "list_item_open" else token.content
+        for token in tokens(text)
+        if token.type in ("code_inline", "list_item_open")
+    )
     for joined in (True, False):
         numbers = _NUMBER.findall(spans)
-        numbers += _NUMBER.findall(_plain(prose, language, joined=joined))
+        numbers += _NUMBER.findall(_plain(words, language, joined=joined))
         for commas in (True, False):
             in_formulas = _plain_formula(mathematics, language, commas=commas, joined=joined)
             yield tuple(sorted(numbers + _NUMBER.findall(in_formulas)))

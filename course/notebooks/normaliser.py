@@ -1,13 +1,18 @@
-"""Brings executed notebooks to the one form in which they are committed."""
+"""Brings executed notebooks to the one form in which they are committed.
+
+nbformat reads, checks and writes them. nbstripout takes metadata out by such lists too, but of
+outputs it keeps all or nothing, progress bars and paths of the author's machine included, and by
+default numbers the cells anew, whose ids hold the two editions together.
+"""
 
 from __future__ import annotations
 
 import copy
 import platform
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +29,6 @@ __all__ = [
     "normalise",
     "normalise_file",
     "notebook_text",
-    "parse_notebook",
     "read_notebook",
     "unexecuted_cells",
     "write_notebook",
@@ -33,44 +37,17 @@ __all__ = [
 # What editors, runners and hosts leave in the metadata; all else in there is the authors' own.
 _CELL_NOISE = frozenset(
     [
-        "ExecuteTime",
-        "cell_id",
-        "collapsed",
-        "colab",
-        "deepnote_cell_type",
-        "execution",
-        "executionInfo",
-        "heading_collapsed",
-        "hidden",
-        "id",
-        "jp-MarkdownHeadingCollapsed",
-        "outputId",
-        "outputExpanded",
-        "papermill",
-        "pycharm",
-        "scrolled",
-        "trusted",
-        "vscode",
-        "widgets",
+        *("collapsed", "heading_collapsed", "hidden", "jp-MarkdownHeadingCollapsed", "scrolled"),
+        *("ExecuteTime", "execution", "papermill", "trusted", "widgets"),
+        *("cell_id", "colab", "executionInfo", "id", "outputExpanded", "outputId"),
+        *("deepnote_cell_type", "pycharm", "vscode"),
     ]
 )
 _NOTEBOOK_NOISE = frozenset(
     [
-        "accelerator",
-        "celltoolbar",
-        "colab",
-        "gpuClass",
-        "hide_input",
-        "interpreter",
-        "orig_nbformat",
-        "papermill",
-        "signature",
-        "toc",
-        "toc-autonumbering",
-        "toc-showcode",
-        "varInspector",
-        "vscode",
-        "widgets",
+        *("celltoolbar", "hide_input", "orig_nbformat", "papermill", "signature", "widgets"),
+        *("toc", "toc-autonumbering", "toc-showcode", "varInspector"),
+        *("accelerator", "colab", "gpuClass", "interpreter", "vscode"),
     ]
 )
 _OUTPUT_NOISE = frozenset(["ExecuteTime", "colab", "execution", "outputId", "papermill"])
@@ -120,47 +97,6 @@ class Machine:
     host: str = field(default_factory=platform.node)
 
 
-def parse_notebook(text: str, name: str) -> NotebookNode:
-    """The notebook written in ``text``.
-
-    Args:
-        text: the content of an ``.ipynb`` file, format 4.
-        name: what to call the notebook in an error.
-
-    Raises:
-        ValueError: it is not a notebook of format 4, or two of its cells have one id.
-    """
-    try:
-        notebook = nbformat.v4.reads(text)
-        if notebook["nbformat"] != 4:
-            raise ValueError(f"nbformat {notebook['nbformat']}")
-        for number, cell in enumerate(notebook.cells, start=1):
-            # By position: both editions of a lesson get the same ids.
-            cell.setdefault("id", f"cell-{number:02d}")
-        notebook["nbformat_minor"] = 5
-        ids = [cell["id"] for cell in notebook.cells]
-        twice = sorted({one for one in ids if ids.count(one) > 1})
-        if twice:
-            raise ValueError(_("cell id used twice: {ids}").format(ids=", ".join(twice)))
-        nbformat.validate(notebook)
-    except (
-        JSONDecodeError,
-        KeyError,
-        AttributeError,
-        TypeError,
-        ValueError,
-        nbformat.ValidationError,
-    ) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise ValueError(
-            _("{notebook} is not a notebook that the course can read ({reason}).").format(
-                notebook=name, reason=reason
-            )
-        ) from error
-    answer: NotebookNode = notebook
-    return answer
-
-
 def read_notebook(path: Path) -> NotebookNode:
     """The notebook in the file ``path``.
 
@@ -168,17 +104,34 @@ def read_notebook(path: Path) -> NotebookNode:
         path: an ``.ipynb`` file, format 4, UTF-8.
 
     Raises:
-        ValueError: the file does not exist or is not such a notebook.
+        ValueError: the file does not exist, is not such a notebook, or gives one id to two cells.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        notebook: NotebookNode = nbformat.v4.reads(path.read_text(encoding="utf-8"))
+        if notebook["nbformat"] != 4:
+            raise ValueError(f"nbformat {notebook['nbformat']}")
+        for number, cell in enumerate(notebook.cells, start=1):
+            # By position: both editions of a lesson get the same ids.
+            cell.setdefault("id", f"cell-{number:02d}")
+        notebook["nbformat_minor"] = 5
+        twice = [
+            one for one, count in Counter(cell.id for cell in notebook.cells).items() if count > 1
+        ]
+        if twice:
+            # nbformat would give one of them an id by chance.
+            raise ValueError(_("cell id used twice: {ids}").format(ids=", ".join(sorted(twice))))
+        nbformat.validate(notebook)
+    except (
+        *(OSError, ValueError, KeyError, AttributeError, TypeError),
+        nbformat.ValidationError,
+    ) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ValueError(
             _("{notebook} is not a notebook that the course can read ({reason}).").format(
-                notebook=path, reason=error
+                notebook=path, reason=reason
             )
         ) from error
-    return parse_notebook(text, str(path))
+    return notebook
 
 
 def notebook_text(notebook: NotebookNode) -> str:

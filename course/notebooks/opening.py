@@ -17,7 +17,7 @@ from course.notebooks.normaliser import (
     write_notebook,
 )
 
-__all__ = ["opening_cell", "opening_fault", "opening_source", "put_openings", "with_opening"]
+__all__ = ["opening_cell", "opening_source", "put_openings", "with_opening"]
 
 ID = "opening"
 POSITION = 1  # after the title
@@ -122,24 +122,3 @@ def put_openings(paths: list[Path], name: str | None = None) -> list[Path]:
             write_notebook(path, renewed)
             changed.append(path)
     return changed
-
-
-def opening_fault(notebook: NotebookNode, name: str) -> bool:
-    """Whether the notebook's second cell is another than the one every notebook opens with.
-
-    Args:
-        notebook: one edition of a lesson.
-        name: the repository, ``owner/name`` on GitHub, or an empty text.
-    """
-    wanted = opening_cell(name)
-    cells = notebook.cells
-    if len(cells) <= POSITION or [cell.id for cell in cells].count(ID) != 1:
-        return True
-    cell = cells[POSITION]
-    metadata = {key: value for key, value in cell.metadata.items() if key != "translation_of"}
-    return (cell.id, cell.cell_type, cell.source, metadata) != (
-        ID,
-        "code",
-        wanted.source,
-        wanted.metadata,
-    ) or bool(cell.outputs)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from course.notebooks.normaliser import read_notebook, write_notebook
 from course.lessons import find_lessons
+from course.notebooks.normaliser import read_notebook, write_notebook
 
 __all__ = ["without_solutions", "write_student_edition"]
 

@@ -13,7 +13,7 @@ from fontTools.ttLib import TTFont
 from course.site.sources import write_front_page, write_sources
 from course_utils.i18n import LANGUAGES, _
 
-__all__ = ["build_site"]
+__all__ = ["build_site", "sphinx_command"]
 
 
 def build_site(root: Path, site: Path | None = None) -> Path:
@@ -40,10 +40,11 @@ def build_site(root: Path, site: Path | None = None) -> Path:
     for language in LANGUAGES:
         write_sources(root, language, work / language / "sources")
     # Both at a time: each takes one core, and most of it goes into reading the notebooks.
-    running = {
-        language: subprocess.Popen(_command(language, work / language), cwd=root)
-        for language in LANGUAGES
-    }
+    running = {}
+    for language in LANGUAGES:
+        folder = work / language
+        command = sphinx_command("html", language, folder / "sources", folder / "html")
+        running[language] = subprocess.Popen([*command, "--quiet", "--fail-on-warning"], cwd=root)
     failed = [language for language, process in running.items() if process.wait() != 0]
     if failed:
         raise ValueError(
@@ -66,11 +67,19 @@ def _write_font(path: Path) -> None:
     font.save(path)
 
 
-def _command(language: str, work: Path) -> list[str]:
+def sphinx_command(builder: str, language: str, sources: Path, answers: Path) -> list[str]:
+    """The command that has Sphinx read ``sources`` with the site's settings.
+
+    Args:
+        builder: ``"html"`` or another of Sphinx's.
+        language: ``"fr"`` or ``"en"``: of what Sphinx says on the pages.
+        sources: what it reads.
+        answers: where it writes.
+    """
     return [
-        *(sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning"),
+        *(sys.executable, "-m", "sphinx", "--builder", builder),
         *("--conf-dir", str(Path(__file__).parent)),
-        *("--doctree-dir", str(work / "doctrees")),
+        *("--doctree-dir", str(answers.with_name("doctrees"))),
         *("--define", f"language={language}"),
-        *(str(work / "sources"), str(work / "html")),
+        *(str(sources), str(answers)),
     ]

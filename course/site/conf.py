@@ -19,7 +19,7 @@ extensions = [
     "sphinx.ext.napoleon",
 ]
 
-exclude_patterns = ["downloads"]
+exclude_patterns = ["**/downloads", "downloads"]
 # Nothing is executed: the lessons show what is stored in them.
 nb_execution_mode = "off"
 # Sliders are stored as the figure that they first show, so no script of theirs is needed.
@@ -54,6 +54,14 @@ html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#005a8f", "color-brand-content": "#005a8f"},
     "dark_css_variables": {"color-brand-primary": "#6fbdf0", "color-brand-content": "#6fbdf0"},
 }
+
+# Pages are looked for, and not the places in them: a script may make those.
+linkcheck_anchors = False
+linkcheck_retries = 3
+linkcheck_timeout = 20  # seconds
+linkcheck_rate_limit_timeout = 60  # seconds
+linkcheck_allow_unauthorized = True
+user_agent = "Mozilla/5.0 (link check)"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def public_names() -> dict[str, list[str]]:
     modules = [
         importlib.import_module(found.name)
         for found in pkgutil.walk_packages(course_utils.__path__, "course_utils.")
-        if not found.name.endswith((".__main__", ".conf"))
+        if not found.name.endswith(".__main__")
     ]
     # The shortest path first; among equals, in the order of the alphabet.
     modules.sort(key=lambda module: (module.__name__.count("."), module.__name__))

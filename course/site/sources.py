@@ -8,8 +8,8 @@ from pathlib import Path
 import jinja2
 import nbformat
 
-from course.pages import Card, card_of, is_silent_plumbing
 from course.lessons import LessonFile, find_lessons
+from course.pages import Card, card_of, is_silent_plumbing
 from course.site.gallery import write_gallery
 from course.site.reference import write_reference
 from course.words.glossary import glossary

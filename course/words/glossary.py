@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from course.files import NOTEBOOKS, PACKAGE, write_whole
+from course.files import NOTEBOOKS, write_whole
 from course.notebooks import markdown
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "write_glossary",
 ]
 
-TABLE = PACKAGE / "authoring" / "glossary.csv"
+TABLE = Path(__file__).with_name("glossary.csv")
 PAGE = NOTEBOOKS / "GLOSSARY.md"
 SHORT = 4  # letters
 _ITALICS = re.compile(r"(?<![*\w])\*(?!\*)([^*\n]+)\*(?!\*)")
@@ -112,7 +112,7 @@ def missing_glosses(notebook: NotebookNode) -> Iterator[tuple[NotebookNode, Term
             continue
         italics: list[str] = []
         for number, cell in enumerate(cells):
-            prose = markdown.without_code(cell.source).translate(_APOSTROPHES)
+            prose = markdown.prose(cell.source).translate(_APOSTROPHES)
             italics += _ITALICS.findall(prose)
             if number > 0 and _pattern(term.french).search(_plain(_unfolded(prose))):
                 if not any(_pattern(term.english).search(words) for words in italics):
@@ -132,7 +132,7 @@ def untranslated_terms(french: str, english: str) -> list[Term]:
     >>> [term.english for term in untranslated_terms("Un champ réceptif.", "A field of view.")]
     ['receptive field']
     """
-    one, other = (_plain(markdown.without_code(text)) for text in (french, english))
+    one, other = (_plain(markdown.prose(text)) for text in (french, english))
     return [
         term
         for term in glossary()

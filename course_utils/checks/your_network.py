@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from numbers import Integral
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from course_utils.checks.answers import Wrong, require_answers, require_function
+from course_utils.checks.answers import require_answers, require_function, wrong_answers
 from course_utils.checks.feedback import (
     Feedback,
-    checker,
     correct,
     is_blank,
     kind_of,
     reject,
     unfilled_value,
 )
+from course_utils.checks.running import checker
 from course_utils.i18n import _, number
-from course_utils.models import count_macs, count_parameters
+from course_utils.models.counting import count_macs, count_parameters
 from course_utils.models.design import Composed, compose
 from course_utils.models.receptive_field import receptive_field
-from course_utils.models.stages import StageSpec
+from course_utils.models.stages import StageSpec, conv, dense, gap_head, projection, transition
 from course_utils.plots import pareto_front
 
 __all__ = [
@@ -34,6 +36,15 @@ __all__ = [
 ]
 
 SHAPE = (3, 24, 24)
+BROKEN = (
+    conv(16, stride=2),
+    dense(3, growth_rate=8),
+    transition(),
+    projection(16, shortcut="A"),
+    gap_head(),
+)
+"""The lesson's broken design, for who mends it under another name: ``mended = broken``."""
+
 Layers = Sequence[tuple[int, int]]
 """A kernel and a stride for each layer, from input to output."""
 
@@ -47,17 +58,14 @@ def _require_design(answer: object, name: str) -> list[StageSpec]:
             _("`{name}` is a network already built; the check builds its own.").format(name=name),
             _("Give the list of stages, without `compose`."),
         )
-    if isinstance(answer, StageSpec | str) or callable(answer) or not isinstance(answer, Iterable):
+    if not isinstance(answer, list | tuple):
         reject(
             _("`{name}` should be a list of stages, not a value of type `{kind}`.").format(
                 name=name, kind=kind_of(answer)
             ),
             _("A design is a list: `[conv(16), …, gap_head()]`."),
         )
-    stages = list(answer)
-    if is_blank(stages):
-        unfilled_value(name)
-    return stages
+    return list(answer)
 
 
 def _require_network(design: Sequence[StageSpec], name: str) -> Composed:
@@ -71,50 +79,36 @@ def _require_network(design: Sequence[StageSpec], name: str) -> Composed:
         )
 
 
-# --- 1. mend a stage --------------------------------------------------------------------------
-
-
 @checker
 def check_mended(mended: object, broken: Sequence[StageSpec]) -> Feedback:
     """Check that ``mended`` can be built and differs from ``broken`` in one stage.
 
-    >>> from course_utils.models.stages import conv, gap_head, projection
+    Where both are one list, changed in place, ``mended`` is compared with the lesson's own.
+
     >>> broken = [conv(16), projection(8, shortcut="A"), gap_head()]
     >>> print(check_mended([conv(16), projection(8), gap_head()], broken).verdict)
     Correct
     """
-    stages, before = _require_design(mended, "mended"), list(broken)
+    stages = _require_design(mended, "mended")
+    before = list(BROKEN if mended is broken else broken)
     if len(stages) != len(before):
         reject(
-            _("`mended` has {given} lines, and `broken` has {wanted}.").format(
-                given=len(stages), wanted=len(before)
-            ),
+            _("`mended` should have as many lines as `broken`."),
             _("Change the numbers or the options of one stage; add and remove none."),
         )
-    if stages == before:
+    places = [n for n, pair in enumerate(zip(stages, before, strict=True), 1) if pair[0] != pair[1]]
+    if not places:
         reject(
             _("`mended` is still the broken design, line for line."),
             _("`compose(broken)` names the stage that cannot be built."),
         )
     _require_network(stages, "mended")
-    places = [
-        place
-        for place, pair in enumerate(zip(stages, before, strict=True), 1)
-        if pair[0] != pair[1]
-    ]
     if len(places) > 1:
         reject(
             _("It can be built, but {number} stages differ ({places}); one is enough.").format(
                 number=len(places), places=", ".join(map(str, places))
             ),
             _("Mend the stage that `compose(broken)` names, and put the others back."),
-        )
-    if stages[places[0] - 1].kind != before[places[0] - 1].kind:
-        reject(
-            _("It can be built, but stage {place} has become another kind of stage.").format(
-                place=places[0]
-            ),
-            _("Keep its kind: its number of maps, or its option, can be mended."),
         )
     return correct(
         _("stage {place} is mended, {stage}, and the others are as they were.").format(
@@ -123,7 +117,12 @@ def check_mended(mended: object, broken: Sequence[StageSpec]) -> Feedback:
     )
 
 
-# --- 2. the receptive field by hand -----------------------------------------------------------
+def _field(layers: Layers, *, start: int = 1, own_stride: bool = False, less: int = 1) -> int:
+    seen, cell = start, 1
+    for kernel, stride in layers:
+        seen += (kernel - less) * (cell * stride if own_stride else cell)
+        cell *= stride
+    return seen
 
 
 @checker
@@ -145,82 +144,34 @@ def check_field_by_hand(function: object) -> Feedback:
         ([(5, 1), (3, 2), (3, 2), (1, 1)],),
         ([(1, 2), (7, 2), (3, 1), (3, 3), (5, 1)],),
         ([(3, 1), (3, 1), (3, 1)],),
+        ([(2, 2), (4, 1), (6, 3), (2, 1)],),
+        ([],),
     ]
-
-    def field(
-        layers: Sequence[tuple[int, int]],
-        *,
-        start: int = 1,
-        own_stride: bool = False,
-        less: int = 1,
-    ) -> int:
-        seen, cell = start, 1
-        for kernel, stride in layers:
-            if own_stride:
-                cell *= stride
-            seen += (kernel - less) * cell
-            if not own_stride:
-                cell *= stride
-        return seen
-
     rule = _(
         "A layer adds (kernel − 1) cells of its input, each worth the product of the strides "
         "before it."
     )
-    require_answers(
-        function,
-        "field_by_hand",
-        cases,
-        field,
-        [
-            Wrong(
-                lambda layers: field(layers, own_stride=True),
-                _("a layer's own stride widens its field here; it counts only for those after it."),
-                _("Widen first, then multiply the size of a cell."),
-            ),
-            Wrong(
-                lambda layers: field([(kernel, 1) for kernel, _stride in layers]),
-                _("the strides are left out: after a stride of 2 a cell is worth two pixels."),
-                rule,
-            ),
-            Wrong(
-                lambda layers: field(layers, start=0),
-                _("the position itself is missing: without any layer, the field is 1 pixel."),
-            ),
-            Wrong(
-                lambda layers: field(layers, less=0),
-                _("a kernel k widens the field by k − 1 cells, not by k."),
-                _("A 1×1 convolution widens nothing."),
-            ),
-            Wrong(
-                lambda layers: field(list(reversed(layers))),
-                _("the layers are read from the output to the input."),
-                _("The first pair of the list is the layer next to the image."),
-            ),
-            Wrong(
-                lambda layers: sum(kernel for kernel, _stride in layers),
-                _("this is the sum of the kernels."),
-                rule,
-            ),
-            Wrong(
-                lambda layers: _product(stride for _kernel, stride in layers),
-                _("this is the step between two positions in pixels, not what one of them sees."),
-                rule,
-            ),
-        ],
-        rule,
+    mistakes = wrong_answers(
+        lambda layers: _field(layers, own_stride=True),
+        _("a layer's own stride widens its field here; it counts only for those after it."),
+        _("Widen first, then multiply the size of a cell."),
+        lambda layers: _field([(kernel, 1) for kernel, _stride in layers]),
+        _("the strides are left out: after a stride of 2 a cell is worth two pixels."),
+        lambda layers: _field(layers, start=0),
+        _("the position itself is missing: without any layer, the field is 1 pixel."),
+        lambda layers: _field(layers, less=0),
+        _("a kernel k widens the field by k − 1 cells, not by k."),
+        _("A 1×1 convolution widens nothing."),
+        lambda layers: _field(layers[::-1]),
+        _("the layers are read from the output to the input."),
+        _("The first pair of the list is the layer next to the image."),
+        lambda layers: sum(kernel for kernel, _stride in layers),
+        _("this is the sum of the kernels."),
+        lambda layers: math.prod(stride for _kernel, stride in layers),
+        _("this is the step between two positions in pixels, not what one of them sees."),
     )
+    require_answers(function, "field_by_hand", cases, _field, mistakes, rule)
     return correct(_("it counts the field of any stack, strides and 1×1 included."))
-
-
-def _product(values: Iterable[int]) -> int:
-    result = 1
-    for value in values:
-        result *= value
-    return result
-
-
-# --- 3. a small network -----------------------------------------------------------------------
 
 
 @checker
@@ -240,31 +191,28 @@ def check_small(
         field: the least number of pixels that a position of the last maps must see.
         cells: the least side of the last maps.
 
-    >>> from course_utils.models.stages import conv, gap_head
     >>> small = [conv(12, stride=2), conv(24, stride=2), conv(24, times=2), gap_head()]
     >>> print(check_small(small).verdict)
     Correct
     """
     net = _require_network(_require_design(small, "small"), "small")
     used_parameters, used_macs = count_parameters(net), count_macs(net, SHAPE)
-    with torch.no_grad():
-        side = min(net.eval().stages(torch.zeros(1, *SHAPE)).shape[2:])
     if used_parameters > parameters:
         reject(
             _("`small` has {used} parameters, {over} more than the {most} allowed.").format(
-                used=number(used_parameters, 9),
-                over=number(used_parameters - parameters, 9),
-                most=number(parameters, 9),
+                **_budget(used_parameters, parameters)
             ),
             _("A 3×3 convolution has 9 × maps before × maps after: where are the maps many?"),
         )
     if used_macs > macs:
         reject(
             _("`small` needs {used} multiply-adds, {over} more than the {most} allowed.").format(
-                used=number(used_macs, 9), over=number(used_macs - macs, 9), most=number(macs, 9)
+                **_budget(used_macs, macs)
             ),
             _("They are paid at each position: which stage works on large maps? Stride earlier."),
         )
+    with torch.no_grad():
+        side = min(net.eval().stages(torch.zeros(1, *SHAPE)).shape[2:])
     if side < cells:
         reject(
             _("The last maps have {given}×{given} cells; {wanted}×{wanted} are asked for.").format(
@@ -285,15 +233,41 @@ def check_small(
             "{parameters} parameters, {macs} multiply-adds; a position sees {seen} pixels, and "
             "{side}×{side} cells are left."
         ).format(
-            parameters=number(used_parameters, 9),
-            macs=number(used_macs, 9),
-            seen=seen,
-            side=side,
+            parameters=number(used_parameters, 9), macs=number(used_macs, 9), seen=seen, side=side
         )
     )
 
 
-# --- 4. the Pareto front ----------------------------------------------------------------------
+def _budget(used: int, most: int) -> dict[str, str]:
+    counts = {"used": used, "over": used - most, "most": most}
+    return {name: number(count, 9) for name, count in counts.items()}
+
+
+def _front(
+    costs: list[float],
+    errors: list[float],
+    dominates: Callable[[float, float, float, float], bool],
+) -> list[int]:
+    """Indices of what is not dominated, where ``dominates`` has a meaning of its own."""
+    points = list(zip(costs, errors, strict=True))
+    everyone = range(len(points))
+    kept = [
+        i
+        for i in everyone
+        if not any(dominates(*points[j], *points[i]) for j in everyone if j != i)
+    ]
+    return sorted(kept, key=lambda i: points[i])
+
+
+def _in_order(answer: object, costs: list[float], errors: list[float]) -> object:
+    """An answer in which networks exactly level stand in the order of their indices."""
+    indices = answer.tolist() if isinstance(answer, Tensor) else answer
+    if not isinstance(indices, list | tuple) or not all(
+        isinstance(i, Integral) and i < len(costs) for i in indices
+    ):
+        return answer
+    groups = itertools.groupby(indices, key=lambda i: (costs[i], errors[i]))
+    return [i for _point, group in groups for i in sorted(group)]
 
 
 @checker
@@ -311,94 +285,47 @@ def check_pareto_front(function: object) -> Feedback:
         ([3.0, 1.0, 2.0], [0.10, 0.10, 0.10]),  # one error: the cheapest alone
         ([2.0, 2.0, 1.0], [0.30, 0.30, 0.50]),  # two exactly level
     ]
-
-    def kept(
-        dominates: Callable[[float, float, float, float], bool],
-    ) -> Callable[[list[float], list[float]], list[int]]:
-        def front(costs: list[float], errors: list[float]) -> list[int]:
-            points = list(zip(costs, errors, strict=True))
-            left = [
-                i
-                for i, (c, e) in enumerate(points)
-                if not any(dominates(d, f, c, e) for j, (d, f) in enumerate(points) if j != i)
-            ]
-            return sorted(left, key=lambda i: points[i])
-
-        return front
-
-    def in_given_order(costs: list[float], errors: list[float]) -> list[int]:
-        return sorted(pareto_front(costs, errors))
-
-    def dearest_first(costs: list[float], errors: list[float]) -> list[int]:
-        return pareto_front(costs, errors)[::-1]
-
-    def dominated(costs: list[float], errors: list[float]) -> list[int]:
-        front = pareto_front(costs, errors)
-        return sorted(set(range(len(costs))) - set(front), key=lambda i: (costs[i], errors[i]))
-
-    def numbers_of(values: int) -> Callable[[list[float], list[float]], list[float]]:
-        def read(costs: list[float], errors: list[float]) -> list[float]:
-            return [(costs, errors)[values][i] for i in pareto_front(costs, errors)]
-
-        return read
-
-    _require_sequence(function, *cases[0])
-    rule = _(
-        "Dominated: another one is no dearer and no worse, and strictly better in one of the two."
-    )
-    require_answers(
-        function,
-        "pareto_front",
-        cases,
-        pareto_front,
-        [
-            Wrong(
-                kept(lambda d, f, c, e: d < c and f < e),
-                _("a network beaten in one of the two and level in the other is kept."),
-                rule,
-            ),
-            Wrong(
-                kept(lambda d, f, c, e: d <= c and f <= e),
-                _("two networks exactly level throw each other out."),
-                rule,
-            ),
-            Wrong(
-                lambda costs, errors: [min(range(len(costs)), key=lambda i: errors[i])],
-                _("this is the smallest error alone; a cheaper network may be on the front too."),
-                rule,
-            ),
-            Wrong(in_given_order, _("the right ones, but not from the cheapest to the dearest.")),
-            Wrong(dearest_first, _("the right ones, but from the dearest to the cheapest.")),
-            Wrong(dominated, _("these are the dominated ones; the others are asked for.")),
-            Wrong(numbers_of(0), _("these are costs; the indices of the networks are asked for.")),
-            Wrong(numbers_of(1), _("these are errors; the indices of the networks are asked for.")),
-            Wrong(
-                lambda costs, errors: sorted(range(len(costs)), key=lambda i: costs[i]),
-                _("every network is kept; some are dominated."),
-                rule,
-            ),
-        ],
-        rule,
-    )
-    return correct(_("what nothing dominates, in the order of the costs, ties included."))
-
-
-def _require_sequence(function: object, costs: list[float], errors: list[float]) -> None:
-    """Flags instead of indices, a set, a generator: said before numbers are compared."""
-    given = require_function(function, "pareto_front")(list(costs), list(errors))
+    given = require_function(function, "pareto_front")(*map(list, cases[0]))
     if isinstance(given, set | frozenset):
         reject(
             _("`pareto_front` gives back a set, which has no order."),
             _("`sorted(indices, key=lambda i: costs[i])` makes a list in the order of the costs."),
         )
-    if isinstance(given, Sequence) and given and all(isinstance(item, bool) for item in given):
+    if isinstance(given, list | tuple) and given and all(isinstance(item, bool) for item in given):
         reject(
             _("`pareto_front` gives back true and false; the indices are asked for."),
             _("`[i for i, kept in enumerate(flags) if kept]` turns flags into indices."),
         )
+    rule = _(
+        "Dominated: another one is no dearer and no worse, and strictly better in one of the two."
+    )
+    mistakes = wrong_answers(
+        lambda costs, errors: _front(costs, errors, lambda d, f, c, e: d < c and f < e),
+        _("a network beaten in one of the two and level in the other is kept."),
+        lambda costs, errors: _front(costs, errors, lambda d, f, c, e: d <= c and f <= e),
+        _("two networks exactly level throw each other out."),
+        lambda costs, errors: [errors.index(min(errors))],
+        _("this is the smallest error alone; a cheaper network may be on the front too."),
+        lambda costs, errors: sorted(pareto_front(costs, errors)),
+        _("the right ones, but not from the cheapest to the dearest."),
+        lambda costs, errors: pareto_front(costs, errors)[::-1],
+        _("the right ones, but from the dearest to the cheapest."),
+        lambda costs, errors: [
+            i
+            for i in sorted(range(len(costs)), key=lambda i: (costs[i], errors[i]))
+            if i not in pareto_front(costs, errors)
+        ],
+        _("these are the dominated ones; the others are asked for."),
+        lambda costs, errors: [costs[i] for i in pareto_front(costs, errors)],
+        _("these are costs; the indices of the networks are asked for."),
+        lambda costs, errors: [errors[i] for i in pareto_front(costs, errors)],
+        _("these are errors; the indices of the networks are asked for."),
+        lambda costs, errors: sorted(range(len(costs)), key=lambda i: costs[i]),
+        _("every network is kept; some are dominated."),
+    )
+    require_answers(function, "pareto_front", cases, pareto_front, mistakes, rule, tidy=_in_order)
+    return correct(_("what nothing dominates, in the order of the costs, ties included."))
 
-
-# --- 5. fair comparisons ----------------------------------------------------------------------
 
 FAIR = "bf"
 CHOICES = "abcdef"
@@ -425,26 +352,24 @@ def check_fair(fair: object) -> Feedback:
     """
     if is_blank(fair) or fair == "":
         unfilled_value("fair")
-    if isinstance(fair, Iterable) and not isinstance(fair, str):
-        items: list[Any] = list(fair)
-        if not all(isinstance(item, str) for item in items):
-            reject(_("`fair` should hold letters."), _('Letters in a string, for instance `"xy"`.'))
-        fair = "".join(items)
-    if not isinstance(fair, str):
+    letters_in = _('Letters in a string, for instance `"xy"`.')
+    if not isinstance(fair, str | list | tuple | set | frozenset):
         reject(
             _("`fair` should be a string of letters, not a value of type `{kind}`.").format(
                 kind=kind_of(fair)
             ),
-            _('Letters in a string, for instance `"xy"`.'),
+            letters_in,
         )
-    letters = {letter for letter in fair.lower() if letter.isalpha()}
+    if not all(isinstance(item, str) for item in fair):
+        reject(_("`fair` should hold letters."), letters_in)
+    letters = {letter for letter in "".join(fair).lower() if letter.isalpha()}
     unknown = sorted(letters - set(CHOICES))
     if unknown or not letters:
         reject(
             _("There is no comparison {letters}: they go from a to f.").format(
                 letters=", ".join(unknown) or repr(fair)
             ),
-            _('Letters in a string, for instance `"xy"`.'),
+            letters_in,
         )
     reasons = _reasons()
     too_many, missing = sorted(letters - set(FAIR)), sorted(set(FAIR) - letters)

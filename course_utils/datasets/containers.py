@@ -8,9 +8,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from course_utils.arguments import described
 from course_utils.i18n import _
 
 __all__ = ["Dataset", "Split", "statistics"]
+
+
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def _refuse(what: str, expected: str, found: str) -> ValueError:
@@ -21,11 +25,24 @@ def _refuse(what: str, expected: str, found: str) -> ValueError:
     )
 
 
-def _described(tensor: object) -> str:
-    """Type and shape of ``tensor``, for a sentence."""
-    if not isinstance(tensor, Tensor):
-        return type(tensor).__name__
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+def _check(
+    what: str, tensor: object, types: Sequence[torch.dtype], shape: Sequence[int | str], said: str
+) -> None:
+    """Refuse what is not a tensor of one of the types and of the shape, whose letters are free."""
+    if (
+        not isinstance(tensor, Tensor)
+        or tensor.dtype not in types
+        or tensor.ndim != len(shape)
+        or any(isinstance(n, int) and n != m for n, m in zip(shape, tensor.shape, strict=True))
+        or 0 in tensor.shape[1:]
+    ):
+        raise _refuse(what, said, described(tensor))
+
+
+def _broadcasts(tensor: Tensor, shape: Sequence[int]) -> bool:
+    """Whether the tensor may be expanded to ``shape``."""
+    sides = zip(reversed(tensor.shape), reversed(shape), strict=False)
+    return tensor.ndim <= len(shape) and all(own in (1, wanted) for own, wanted in sides)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +87,6 @@ class Split:
         self._check_labels()
         self._check_statistics()
         self._check_boxes()
-        self._check_box_labels()
-        self._check_masks()
 
     def __len__(self) -> int:
         return self.images.shape[0]
@@ -108,6 +123,39 @@ class Split:
             masks=chosen(self.masks),
         )
 
+    def normalised(self, images: Tensor | None = None) -> Tensor:
+        """Images as a model takes them: ``(pixels - mean) / std``.
+
+        ``plots.denormalised`` is the way back.
+
+        Args:
+            images: ``(..., C, H, W)`` uint8, or float in [0, 1]: some of this split's or others,
+                on any device. All of this split's by default.
+
+        Returns:
+            The same shape, in float, on the images' device.
+
+        Raises:
+            ValueError: images of another type, or that the statistics do not fit.
+
+        >>> split = Split(torch.rand(5, 1, 8, 8), torch.arange(5), torch.ones(1), torch.ones(1))
+        >>> split.normalised().shape, float(split.normalised().max()) <= 0
+        (torch.Size([5, 1, 8, 8]), True)
+        """
+        pixels = self.images if images is None else images
+        if not isinstance(pixels, Tensor) or not (
+            pixels.dtype == torch.uint8 or pixels.is_floating_point()
+        ):
+            raise _refuse("images", _("float or uint8 (…, C, H, W)"), described(pixels))
+        if not (_broadcasts(self.mean, pixels.shape) and _broadcasts(self.std, pixels.shape)):
+            expected = _("of a shape that goes with the statistics {mean} and {std}").format(
+                mean=tuple(self.mean.shape), std=tuple(self.std.shape)
+            )
+            raise _refuse("images", expected, described(pixels))
+        if pixels.dtype == torch.uint8:
+            pixels = pixels.float() / 255
+        return (pixels - self.mean.to(pixels.device)) / self.std.to(pixels.device)
+
     def _index(self, which: int | Sequence[int] | Tensor) -> slice | Tensor:
         if isinstance(which, int) and not isinstance(which, bool):
             if not 1 <= which <= len(self):
@@ -117,7 +165,7 @@ class Split:
         if index.dtype == torch.bool and index.shape == self.labels.shape:
             return index.nonzero().flatten()
         if index.dtype != torch.int64 or index.ndim != 1:
-            raise _refuse("subset", _("a number, int64 (n,) or bool (N,)"), _described(index))
+            raise _refuse("subset", _("a number, int64 (n,) or bool (N,)"), described(index))
         if len(index) and not (index.min() >= -len(self) and index.max() < len(self)):
             raise _refuse(
                 "subset", f"0..{len(self) - 1}", f"{int(index.min())}..{int(index.max())}"
@@ -125,111 +173,61 @@ class Split:
         return index
 
     def _check_images(self) -> None:
+        expected = _("float32 or uint8 (N, C, H, W)")
         images = self.images
-        if (
-            not isinstance(images, Tensor)
-            or images.dtype not in (torch.float32, torch.uint8)
-            or images.ndim != 4
-        ):
-            raise _refuse("images", _("float32 or uint8 (N, C, H, W)"), _described(images))
-        if images.numel() == 0:
+        if isinstance(images, Tensor) and images.numel() == 0:
             raise _refuse("images", _("at least one image of at least one pixel"), str(len(images)))
+        _check("images", images, (torch.float32, torch.uint8), "NCHW", expected)
         if images.dtype == torch.float32:
             low, high = (float(extreme) for extreme in torch.aminmax(images))
             if not (low >= 0 and high <= 1):  # written so that NaN fails too
                 raise _refuse("images", _("float32 within [0, 1]"), f"[{low:g}, {high:g}]")
 
     def _check_labels(self) -> None:
-        labels = self.labels
-        if (
-            not isinstance(labels, Tensor)
-            or labels.dtype != torch.int64
-            or labels.shape != self.images.shape[:1]
-        ):
-            raise _refuse("labels", f"int64 ({len(self)},)", _described(labels))
-        if labels.min() < 0:
-            raise _refuse("labels", _("classes counted from 0"), str(int(labels.min())))
+        n = len(self)
+        _check("labels", self.labels, (torch.int64,), (n,), f"int64 ({n},)")
+        if self.labels.min() < 0:
+            raise _refuse("labels", _("classes counted from 0"), str(int(self.labels.min())))
 
     def _check_statistics(self) -> None:
         for name, tensor in (("mean", self.mean), ("std", self.std)):
             if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32:
-                raise _refuse(name, "float32", _described(tensor))
-            try:
-                tensor.expand(self.image_shape)
-            except RuntimeError:  # torch's way to say that a shape does not broadcast
+                raise _refuse(name, "float32", described(tensor))
+            if not _broadcasts(tensor, self.image_shape):
                 expected = _("broadcastable to {shape}").format(shape=self.image_shape)
-                raise _refuse(name, expected, _described(tensor)) from None
+                raise _refuse(name, expected, described(tensor))
             if not bool(tensor.isfinite().all()):
                 raise _refuse(name, _("finite"), _("NaN or infinity"))
         if self.std.min() <= 0:
             raise _refuse("std", _("positive"), f"{float(self.std.min()):g}")
 
     def _check_boxes(self) -> None:
-        boxes = self.boxes
-        if boxes is None:
-            return
-        if (
-            not isinstance(boxes, Tensor)
-            or boxes.dtype.is_floating_point
-            or boxes.dtype == torch.bool
-            or boxes.ndim != 3
-            or boxes.shape[0] != len(self)
-            or boxes.shape[1] == 0
-            or boxes.shape[2] != 4
-        ):
-            raise _refuse("boxes", f"int64 ({len(self)}, D, 4)", _described(boxes))
-        height, width = self.images.shape[2:]
-        x0, y0, x1, y1 = boxes.unbind(-1)  # (N, D) each
-        inside = (x0 >= 0) & (y0 >= 0) & (x0 <= x1) & (y0 <= y1) & (x1 < width) & (y1 < height)
-        if not bool(inside.all()):
-            expected = _("0 <= x0 <= x1 < {width} and 0 <= y0 <= y1 < {height}").format(
-                width=width, height=height
-            )
-            raise _refuse("boxes", expected, str(boxes[~inside][0].tolist()))
-
-    def _check_box_labels(self) -> None:
-        box_labels = self.box_labels
-        if box_labels is None:
-            return
-        objects = self._objects()
-        if (
-            not isinstance(box_labels, Tensor)
-            or box_labels.dtype != torch.int64
-            or box_labels.ndim != 2
-            or box_labels.shape[0] != len(self)
-            or box_labels.shape[1] != (objects or box_labels.shape[1])
-            or box_labels.shape[1] == 0
-        ):
-            expected = f"int64 ({len(self)}, {objects or 'D'})"
-            raise _refuse("box_labels", expected, _described(box_labels))
-        if not torch.equal(box_labels[:, 0], self.labels):
-            first = int((box_labels[:, 0] != self.labels).nonzero()[0])
-            raise _refuse(
-                f"box_labels[{first}, 0]",
-                f"labels[{first}] = {int(self.labels[first])}",
-                str(int(box_labels[first, 0])),
-            )
-
-    def _check_masks(self) -> None:
-        masks = self.masks
-        if masks is None:
-            return
-        objects = self._objects()
-        height, width = self.images.shape[2:]
-        if (
-            not isinstance(masks, Tensor)
-            or masks.dtype != torch.bool
-            or masks.ndim != 4
-            or masks.shape[0] != len(self)
-            or masks.shape[1] != (objects or masks.shape[1])
-            or masks.shape[2:] != (height, width)
-        ):
-            expected = f"bool ({len(self)}, {objects or 'D'}, {height}, {width})"
-            raise _refuse("masks", expected, _described(masks))
-
-    def _objects(self) -> int | None:
-        """D, the number of objects an image, as the boxes say it."""
-        return None if self.boxes is None else self.boxes.shape[1]
+        """Boxes, their labels and masks, each of the same number of objects an image."""
+        n, (height, width) = len(self), self.images.shape[2:]
+        objects: int | str = "D"
+        if self.boxes is not None:
+            _check("boxes", self.boxes, INTEGERS, (n, "D", 4), f"int64 ({n}, D, 4)")
+            objects = self.boxes.shape[1]
+            x0, y0, x1, y1 = self.boxes.unbind(-1)  # (N, D) each
+            inside = (x0 >= 0) & (y0 >= 0) & (x0 <= x1) & (y0 <= y1) & (x1 < width) & (y1 < height)
+            if not bool(inside.all()):
+                expected = _("0 <= x0 <= x1 < {width} and 0 <= y0 <= y1 < {height}").format(
+                    width=width, height=height
+                )
+                raise _refuse("boxes", expected, str(self.boxes[~inside][0].tolist()))
+        if (labels := self.box_labels) is not None:
+            _check("box_labels", labels, (torch.int64,), (n, objects), f"int64 ({n}, {objects})")
+            if not torch.equal(labels[:, 0], self.labels):
+                first = int((labels[:, 0] != self.labels).nonzero()[0])
+                raise _refuse(
+                    f"box_labels[{first}, 0]",
+                    f"labels[{first}] = {int(self.labels[first])}",
+                    str(int(labels[first, 0])),
+                )
+        if self.masks is not None:
+            shape = (n, objects, height, width)
+            said = f"bool ({n}, {objects}, {height}, {width})"
+            _check("masks", self.masks, (torch.bool,), shape, said)
 
 
 @dataclass(frozen=True, eq=False)

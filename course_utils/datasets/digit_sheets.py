@@ -35,11 +35,11 @@ class Sheet:
 def digit_sheet(
     split: Split, seed: int, *, rows: int = 4, columns: int = 6, n_digits: int = 10, cell: int = 28
 ) -> Sheet:
-    """A sheet of digits drawn from ``split``, one in a cell at most, at a random place of it.
+    """A sheet of digits drawn from ``split``, at most one a cell, at a random place in it.
 
     Args:
         split: grey images ``(N, 1, side, side)`` in [0, 1], ink on paper of 0, with a margin of
-            paper around the digit: so far do digits of neighbouring cells keep apart.
+            paper around the digit, which keeps digits of neighbouring cells apart.
         seed: of everything random here.
         rows, columns: of the cells.
         n_digits: D, digits on the sheet.

@@ -9,7 +9,7 @@ from course_utils.experiments.record import Record
 from course_utils.experiments.spec import Spec
 from course_utils.training import WARM_UNTIL, WARM_WINDOW
 
-__all__ = ["PAPER", "fidelity_notes"]
+__all__ = ["DEPARTURE", "PAPER", "fidelity_notes"]
 
 PAPER: dict[str, Any] = {
     "batch_size": 128,
@@ -22,6 +22,7 @@ PAPER: dict[str, Any] = {
 }
 """The recipe of He et al. 2015, section 4.2, as fields of a spec."""
 
+DEPARTURE = "Departure: "
 STEPS = 64_000
 WARM_DEPTHS = (110,)
 
@@ -42,7 +43,7 @@ def fidelity_notes(record: Record) -> tuple[str, ...]:
     """
     if record.spec.family not in ("plain", "residual"):
         return ()
-    departures = (f"Departure: {note}." for note in _departures(record))
+    departures = (f"{DEPARTURE}{note}." for note in _departures(record))
     return (*departures, *(f"Choice: {note}." for note in _choices(record.spec)))
 
 

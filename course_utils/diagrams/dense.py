@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from itertools import accumulate
 
 import torch
 from torch import nn
 
-from course_utils.diagrams.flow import Flow, lay_out
-from course_utils.diagrams.row import Row, image_for
-from course_utils.diagrams.sketch import Sketch, grouped
-from course_utils.diagrams.style import INK, LARGE, MEDIUM, ROLES, SMALL, Role
-from course_utils.diagrams.tracing import shape_text, trace
+from course_utils.diagrams.flow import Flow, row_of
+from course_utils.diagrams.row import Row
+from course_utils.diagrams.sketch import Sketch, shape_text
+from course_utils.diagrams.style import EDGE, MEDIUM, ROLES, SMALL, Role
+from course_utils.diagrams.tracing import first_of, image_for, trace
 from course_utils.i18n import _
 from course_utils.inference import evaluating
 from course_utils.models import (
@@ -20,26 +20,24 @@ from course_utils.models import (
     DenseNet,
     Transition,
     count_parameters,
-    densenet,
 )
 
 __all__ = ["dense_block", "densenet_growth", "densenet_row", "densenet_zoom", "transition"]
 
-Kind = TypeVar("Kind", bound=nn.Module)
-OLD = Role("#E4E7EB", "#5A636E", "square")  # maps that were there before
+OLD = Role("#E4E7EB", EDGE, "square")  # maps that were there before
 SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 BAR, PITCH, PILE, STEP = 6.0, 9.0, 46.0, 186.0
 
 
-def densenet_growth(block: DenseBlock | None = None, side: int = 32) -> Sketch:
+def densenet_growth(block: DenseBlock, side: int = 32) -> Sketch:
     """``densenet_k_4``: the pile of maps after each layer of a dense block, a bar a map."""
-    block = block or DenseBlock(4, 6, growth_rate=4, bottleneck=False)
     maps = [image_for(block, side)]
     with evaluating(block):
         for layer in block.layers:
             maps.append(layer(maps))
     counts = [one.shape[1] for one in maps]
-    tops = [sum(counts[:rank]) * PITCH + 10.0 * rank for rank in range(len(counts))]
+    totals = list(accumulate(counts))
+    tops = [PITCH * (totals[rank] - count) + 10.0 * rank for rank, count in enumerate(counts)]
     sketch = Sketch()
     for rank, count in enumerate(counts):
         left, bottom = rank * STEP, tops[rank] + count * PITCH
@@ -48,27 +46,26 @@ def densenet_growth(block: DenseBlock | None = None, side: int = 32) -> Sketch:
             for one in range(counts[group]):
                 y = tops[group] + one * PITCH + BAR / 2
                 sketch.box(left + PILE / 2, y, role, width=PILE, height=BAR, stroke=1.0)
-        name, total = f"$x_{rank}$", sum(counts[: rank + 1])
-        sketch.note(left - 14, (tops[rank] + bottom) / 2, (name, MEDIUM), colour=INK)
-        sketch.note(left + PILE / 2, bottom + 18, (str(total), LARGE), colour=INK, bold=True)
+        sketch.label(left - 14, (tops[rank] + bottom) / 2, f"$x_{rank}$", MEDIUM)
+        sketch.label(left + PILE / 2, bottom + 18, str(totals[rank]), bold=True)
         if rank + 1 < len(counts):
             new = tops[rank + 1] + counts[rank + 1] * PITCH / 2 - 1.5
             _next_layer(sketch, rank + 1, left + PILE, bottom, new)
     _recipe(sketch, block, tops[-1] + 12)
-    growth = counts[-1]
-    sketch.title = _("A dense block of growth rate {growth}, map by map").format(growth=growth)
-    sketch.description = _(
+    text = _(
         "{piles} piles of bars, a bar a map, from left to right: {totals} maps. Between two piles "
         "a layer H reads the whole pile, and its {growth} new maps, in blue, stand at the foot of "
         "the next one; an orange arrow carries the old maps on, in grey, unchanged. Every map "
         "stays {size} pixels."
-    ).format(
-        piles=len(counts),
-        totals=", ".join(str(sum(counts[: rank + 1])) for rank in range(len(counts))),
-        growth=growth,
-        size=shape_text(tuple(maps[-1].shape[2:])),
     )
-    return sketch
+    return sketch.described(
+        _("A dense block of growth rate {growth}, map by map").format(growth=counts[-1]),
+        text,
+        piles=len(counts),
+        totals=", ".join(map(str, totals)),
+        growth=counts[-1],
+        size=(side, side),
+    )
 
 
 def _next_layer(sketch: Sketch, rank: int, left: float, bottom: float, new: float) -> None:
@@ -86,18 +83,15 @@ def _next_layer(sketch: Sketch, rank: int, left: float, bottom: float, new: floa
 
 def _recipe(sketch: Sketch, block: DenseBlock, y: float) -> None:
     """What a layer H does, in small."""
-    layer = _first(DenseLayer, block)
-    maps = _first(nn.BatchNorm2d, layer).num_features
-    sketch.note(-20, y, (r"$H\;=$", MEDIUM), colour=INK, align="left")
-    here = 22.0
-    for rank, operator in enumerate(trace(layer.body, torch.zeros(1, maps, 4, 4))[1:]):
+    body = first_of(DenseLayer, block).body
+    sketch.label(-20, y, r"$H\;=$", MEDIUM, align="left")
+    here, row = 22.0, []
+    for operator in trace(body, image_for(body, 4))[1:]:
         lines = [(operator.lines[0], SMALL)]
         width = Sketch.room(ROLES[operator.role], lines)[0]
-        if rank:
-            sketch.arrow((here, y), (here + 20, y))
-            here += 20
-        sketch.box(here + width / 2, y, operator.role, lines, height=32)
-        here += width
+        row.append(sketch.box(here + width / 2, y, operator.role, lines, height=32))
+        here += width + 20
+    sketch.join(*row, y=y)
 
 
 def _block_flow(block: DenseBlock, x: torch.Tensor) -> Flow:
@@ -109,71 +103,54 @@ def _block_flow(block: DenseBlock, x: torch.Tensor) -> Flow:
         operator.role = "convolution"
         operator.lines = (f"$H_{rank}$", f"{read} → {operator.shape[0]}")
     graph[0].lines = ("$x_0$",)
-    return lay_out(graph, along="x")
+    return Flow(graph)
 
 
-def dense_block(block: DenseBlock | None = None, side: int = 32) -> Sketch:
+def dense_block(block: DenseBlock, side: int = 32) -> Sketch:
     """``dense_block_final``: every layer reads all that came before it."""
-    block = block or DenseBlock(4, 24, growth_rate=12)
     flow = _block_flow(block, image_for(block, side))
     layers = [one for one in flow.graph if one.role == "convolution"]
-    flow.sketch.title = _("A dense block: each layer reads all the maps before it")
-    flow.sketch.description = _(
+    text = _(
         "In a row: the input x₀ of {before}, {layers} layers H₁ to H{last}, a concatenation, the "
         "output y of {after}. Orange arrows run above, from x₀ and from each layer to every later "
         "layer and to the concatenation: {links} connections into the layers. Each box says how "
         "many maps its layer reads and gives: {counts}. {total} parameters."
-    ).format(
-        before=shape_text(flow.graph[0].shape),
+    )
+    return flow.described(
+        _("A dense block: each layer reads all the maps before it"),
+        text,
         layers=len(layers),
         last=str(len(layers)).translate(SUBSCRIPT),
-        after=shape_text(flow.graph[-1].shape),
         links=sum(len(one.reads) for one in layers),
         counts=", ".join(one.lines[1] for one in layers),
-        total=grouped(count_parameters(block)),
     )
-    return flow.sketch
 
 
-def transition(module: Transition | None = None, side: int = 32) -> Sketch:
+def transition(module: Transition, side: int = 32) -> Sketch:
     """``transition_block_final``: fewer maps, of half the side."""
-    module = module or _first(Transition, densenet(28, 12))
-    channels = _first(nn.BatchNorm2d, module).num_features
-    flow = lay_out(trace(module, torch.zeros(1, channels, side, side)), along="x")
-    before, after = flow.graph[0].shape, flow.graph[-1].shape
+    flow = row_of(module, side)
+    maps, kept = flow.graph[0].shape[0], flow.graph[-1].shape[0]
     extent = flow.sketch.extent()
-    share = rf"$\theta = {after[0]} / {before[0]}$"
-    flow.sketch.note(extent.x, extent.bottom + 26, (share, MEDIUM), colour=INK)
-    flow.sketch.title = _("A transition: fewer maps, of half the side")
-    flow.sketch.description = _(
+    flow.sketch.label(extent.x, extent.bottom + 26, rf"$\theta = {kept} / {maps}$", MEDIUM)
+    text = _(
         "Boxes in a row: an input x of {before}, BN, ReLU, a 1×1 convolution that keeps {kept} of "
         "the {maps} maps, average pooling over 2×2 pixels, an output y of {after}. Below, the "
         "compression θ = {kept}/{maps}. {total} parameters, almost all in the 1×1 convolution."
-    ).format(
-        before=shape_text(before),
-        kept=after[0],
-        maps=before[0],
-        after=shape_text(after),
-        total=grouped(count_parameters(module)),
     )
-    return flow.sketch
-
-
-def _first(kind: type[Kind], module: nn.Module) -> Kind:
-    return next(one for one in module.modules() if isinstance(one, kind))
+    title = _("A transition: fewer maps, of half the side")
+    return flow.described(title, text, maps=maps, kept=kept)
 
 
 def _net_row(net: DenseNet, side: int) -> Row:
-    row = Row(Sketch(), torch.zeros(1, net.stem.in_channels, side, side), foot=96.0, gap=16.0)
+    row = Row(image_for(net, side), foot=96.0, gap=16.0)
     row.data("$x$")
     row.part(net.stem, "convolution", [("conv", SMALL), ("3×3", SMALL)])
     most = max(one.out_channels for one in net.stages if isinstance(one, DenseBlock))
     for place, part in enumerate(net.stages):
+        rank = place // 2 + 1  # blocks and transitions take turns
         if isinstance(part, DenseBlock):
-            rank = sum(isinstance(one, DenseBlock) for one in net.stages[:place]) + 1
             _stairs(row, part, most, f"$D_{rank}$")
         else:
-            rank = sum(isinstance(one, Transition) for one in net.stages[:place]) + 1
             row.part(part, "pooling", [(f"$T_{rank}$", MEDIUM), ("1×1", SMALL), ("avg", SMALL)])
     head = nn.Sequential(net.norm, net.relu, net.pool)
     row.part(head, "pooling", [("BN", SMALL), ("ReLU", SMALL), ("GAP", SMALL)])
@@ -192,7 +169,7 @@ def _stairs(row: Row, block: DenseBlock, most: int, name: str) -> None:
     wide = min(11.0, 60.0 / len(counts))
     frame = row.frame(len(counts) * (wide + 3) + 13, tall + 20, block)
     foot = frame.area.bottom - 10
-    row.sketch.note(frame.area.left + 18, frame.area.top + 16, (name, MEDIUM), colour=INK)
+    row.sketch.label(frame.area.left + 18, frame.area.top + 16, name, MEDIUM)
     for rank, count in enumerate(counts):
         x = frame.area.left + 8 + wide / 2 + rank * (wide + 3)
         old = tall * counts[max(0, rank - 1)] / most
@@ -203,66 +180,61 @@ def _stairs(row: Row, block: DenseBlock, most: int, name: str) -> None:
             row.sketch.box(x, middle, "convolution", width=wide, height=new, stroke=1.0)
 
 
-def densenet_row(net: DenseNet | None = None, side: int = 32) -> Sketch:
+def densenet_row(net: DenseNet, side: int = 32) -> Sketch:
     """``densenet_archi``: the whole net, a stair of maps in each block."""
-    net = net or densenet(28, 12)
     row = _net_row(net, side)
-    layers = len(_first(DenseBlock, net).layers)
-    row.sketch.title = _("A DenseNet for CIFAR-10")
-    row.sketch.description = _(
+    layers = len(first_of(DenseBlock, net).layers)
+    text = _(
         "From left to right: an image x, a 3×3 convolution, three dense blocks and two transitions "
         "between them, BN, ReLU and global average pooling (GAP), a linear layer, the answer y. A "
         "dense block is a frame with a stair of {bars} bars: each as high as the number of maps, "
         "the {layers} layers adding a blue piece each. A transition, a funnel, has a 1×1 "
         "convolution and an average pooling. Shapes: {shapes}. {total} parameters, {depth} layers "
         "with weights."
-    ).format(
+    )
+    return row.sketch.described(
+        _("A DenseNet for CIFAR-10"),
+        text,
         bars=layers + 1,
         layers=layers,
-        shapes=", ".join(shape_text(one) for one in row.shapes),
-        total=grouped(count_parameters(net)),
+        shapes=", ".join(map(shape_text, row.shapes)),
+        total=count_parameters(net),
         depth=net.depth,
     )
-    return row.sketch
 
 
-def densenet_zoom(net: DenseNet | None = None, side: int = 32) -> Sketch:
+def densenet_zoom(net: DenseNet, side: int = 32) -> Sketch:
     """``densenet_final``: the net, one of its blocks, one layer and one transition of it."""
-    net = net or densenet(28, 12)
-    block, narrow = _first(DenseBlock, net), _first(Transition, net)
+    block, narrow = first_of(DenseBlock, net), first_of(Transition, net)
     layer = block.layers[1]
     assert isinstance(layer, DenseLayer)
 
-    def row_of(module: nn.Module) -> Sketch:
-        maps = torch.zeros(1, _first(nn.BatchNorm2d, module).num_features, side, side)
-        return lay_out(trace(module, maps), along="x").sketch
-
-    start = torch.zeros(1, net.stem.out_channels, side, side)
     sketch = Sketch()
     sketch.put(_net_row(net, side).sketch, 0, 0)
     wide = sketch.extent().width
     for name, part in (
-        ("$D_1$", _block_flow(block, start).sketch),
-        ("$H_2$", row_of(layer.body)),
-        ("$T_1$", row_of(narrow)),
+        ("$D_1$", _block_flow(block, image_for(block, side)).sketch),
+        ("$H_2$", row_of(layer.body, side).sketch),
+        ("$T_1$", row_of(narrow, side).sketch),
     ):
         top = sketch.extent().bottom + 44
-        sketch.note(0, top - 4, (name, LARGE), colour=INK, align="left")
+        sketch.label(0, top - 4, name, align="left")
         sketch.put(part, (wide - part.extent().width) / 2, top + 22)
     convolutions = [one for one in layer.modules() if isinstance(one, nn.Conv2d)]
-    sketch.title = _("DenseNet-BC, from the net to one layer")
-    sketch.description = _(
+    text = _(
         "Four rows. The whole net, with its three blocks and two transitions. Its first block: "
         "x₀, {layers} layers that each read all before them, a concatenation. Inside layer H₂: BN, "
         "ReLU, a 1×1 convolution to {narrow} maps, BN, ReLU, a 3×3 convolution that gives {growth} "
         "maps. A transition: BN, ReLU, a 1×1 convolution from {before} maps to {after}, average "
         "pooling 2×2. {total} parameters."
-    ).format(
+    )
+    return sketch.described(
+        _("DenseNet-BC, from the net to one layer"),
+        text,
         layers=len(block.layers),
         narrow=convolutions[0].out_channels,
         growth=convolutions[-1].out_channels,
         before=block.out_channels,
-        after=_first(nn.Conv2d, narrow).out_channels,
-        total=grouped(count_parameters(net)),
+        after=first_of(nn.Conv2d, narrow).out_channels,
+        total=count_parameters(net),
     )
-    return sketch

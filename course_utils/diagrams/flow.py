@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
-from course_utils.diagrams.sketch import Area, Box, Diagram, Sketch, grouped
-from course_utils.diagrams.style import INK, MARGIN, MEDIUM, ROLES, SMALL, WIDEST
-from course_utils.diagrams.tracing import Graph, Operator, shape_text, trace
+from course_utils.arguments import whole_number
+from course_utils.diagrams.sketch import (
+    LEADING,
+    Area,
+    Box,
+    Diagram,
+    Sketch,
+    grouped,
+    shape_text,
+    width_of,
+)
+from course_utils.diagrams.style import MARGIN, MEDIUM, ROLES, SMALL, WIDEST
+from course_utils.diagrams.tracing import Graph, Operator, image_for, trace
 from course_utils.i18n import _
 
-__all__ = ["LARGEST", "Flow", "draw", "lay_out"]
+__all__ = ["LARGEST", "Flow", "draw", "row_of"]
 
 LARGEST = 40
 """Operators that a drawing holds at most: with more, nobody reads it."""
@@ -34,26 +45,6 @@ class _Track:
         return self.target - 1 if self.source is None else self.source
 
 
-@dataclass(frozen=True)
-class Flow:
-    """A drawing of a graph, and the box of each of its operators, the answer's last."""
-
-    sketch: Sketch
-    boxes: list[Box]
-    graph: Graph
-
-    def frame(self, places: Sequence[int], label: str) -> Box:
-        """A ground behind some of the operators, the notes below them included, and its name."""
-        areas = [self.boxes[place].area for place in places]
-        left, right = min(one.left for one in areas), max(one.right for one in areas)
-        top, bottom = min(one.top for one in areas) - 10, max(one.bottom for one in areas) + 64
-        drawn = self.sketch.frame(Area(left - 8, top, right - left + 16, bottom - top))
-        self.sketch.boxes.remove(drawn)
-        self.sketch.boxes.insert(0, drawn)
-        self.sketch.note(drawn.area.x, bottom - 13, label, size=MEDIUM, colour=INK)
-        return drawn
-
-
 def draw(module: nn.Module, *inputs: Any, depth: int | None = None) -> Diagram:
     """Draw a module: its operators, the shapes between them, and who reads from whom.
 
@@ -70,7 +61,7 @@ def draw(module: nn.Module, *inputs: Any, depth: int | None = None) -> Diagram:
         A figure with a description in words, which a notebook shows; ``savefig`` works too.
 
     Raises:
-        TypeError: ``module`` is not a module, or there is no input.
+        TypeError: ``module`` is not a module, there is no input, or ``depth`` is no whole number.
         ValueError: more than ``LARGEST`` operators, a ``depth`` below 1, an answer that is not one
             tensor or does not depend on the input.
 
@@ -82,13 +73,7 @@ def draw(module: nn.Module, *inputs: Any, depth: int | None = None) -> Diagram:
     """
     whole = None
     if depth is not None:
-        if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
-            raise ValueError(
-                _(
-                    "depth is how deep modules are opened, a whole number from 1, not {depth!r}."
-                ).format(depth=depth)
-            )
-        whole = _at_depth(module, depth)
+        whole = _at_depth(module, whole_number("depth", depth, at_least=1))
     graph = trace(module, *inputs, whole=whole)
     if len(graph) > LARGEST:
         raise ValueError(
@@ -97,18 +82,15 @@ def draw(module: nn.Module, *inputs: Any, depth: int | None = None) -> Diagram:
                 "read: draw one of its blocks, or give depth=1 to draw each part as one box."
             ).format(name=type(module).__name__, number=len(graph), largest=LARGEST)
         )
-    title = type(module).__name__
-    flow = lay_out(graph, along="x")
-    if flow.sketch.extent().width > WIDEST - 2 * MARGIN:
-        flow = lay_out(graph, along="y")
-    flow.sketch.title = title
-    flow.sketch.description = _(
-        "A diagram of {name}, in the order in which it runs. {said}."
-    ).format(name=title, said="; ".join(said_of(graph)))
-    return flow.sketch.figure()
+    sketch = Flow(graph).sketch
+    if sketch.extent().width > WIDEST - 2 * MARGIN:
+        sketch = Flow(graph, along="y").sketch
+    name, said = type(module).__name__, "; ".join(said_of(graph))
+    text = _("A diagram of {name}, in the order in which it runs. {said}.")
+    return Diagram(sketch.described(name, text, name=name, said=said))
 
 
-def _at_depth(module: nn.Module, depth: int) -> Any:
+def _at_depth(module: nn.Module, depth: int) -> Callable[[nn.Module], bool]:
     opened = {
         id(one)
         for name, one in module.named_modules()
@@ -119,26 +101,19 @@ def _at_depth(module: nn.Module, depth: int) -> Any:
 
 def said_of(graph: Graph) -> list[str]:
     """Each operator in words, as a description lists them."""
-    names = [
-        operator.lines[0].strip("$").replace("_", "") if operator.role == "data" else str(place)
-        for place, operator in enumerate(graph)
-    ]
-    said = []
+    words = {"addition": _("addition"), "concatenation": _("concatenation")}
+    names, said = [], []
     for place, operator in enumerate(graph):
-        what = " ".join(operator.lines).strip("$").replace("_", "")
-        if operator.role == "addition":
-            what = _("addition")
-        elif operator.role == "concatenation":
-            what = _("concatenation")
+        what = words.get(operator.role) or " ".join(operator.lines).strip("$").replace("_", "")
         shape = shape_text(operator.shape)
         if operator.role == "data":
-            said.append(_("{name}: {shape}").format(name=names[place], shape=shape))
+            names.append(what)
+            said.append(_("{name}: {shape}").format(name=what, shape=shape))
             continue
+        names.append(str(place))
+        sources = ", ".join(names[source] for source in operator.reads)
         text = _("{number}. {what} ({sources}): {shape}").format(
-            number=names[place],
-            what=what,
-            sources=", ".join(names[source] for source in operator.reads),
-            shape=shape,
+            number=place, what=what, sources=sources, shape=shape
         )
         if operator.parameters:
             text += _(", {number} parameters").format(number=grouped(operator.parameters))
@@ -146,38 +121,23 @@ def said_of(graph: Graph) -> list[str]:
     return said
 
 
-def lay_out(graph: Graph, *, along: str) -> Flow:
-    """Draw a graph along ``"x"``, tracks above, or along ``"y"``, tracks on the right."""
-    last = Operator("data", ("$y$",), graph[-1].shape, reads=[len(graph) - 1])
-    whole = [*graph, last]
-    road = _longest_road(whole)
-    tracks = _tracks(whole, road)
-    if tracks is None:  # too entangled for a road and tracks: everything on the road, in order
-        road = list(range(len(whole)))
-        tracks = _tracks(whole, road)
-        assert tracks is not None  # with nothing beside the road, nothing is entangled
-    return _Layout(whole, road, tracks, along).flow()
+def row_of(module: nn.Module, side: int) -> Flow:
+    """A module laid out from left to right, run on maps of this side."""
+    return Flow(trace(module, image_for(module, side)))
 
 
 def _longest_road(graph: Graph) -> list[int]:
-    length, before = [0] * len(graph), [-1] * len(graph)
+    roads: list[list[int]] = []  # the longest to each operator
     for place, operator in enumerate(graph):
-        for source in operator.reads:
-            if length[source] + 1 > length[place]:
-                length[place], before[place] = length[source] + 1, source
-    road = [len(graph) - 1]
-    while before[road[-1]] >= 0:
-        road.append(before[road[-1]])
-    return road[::-1]
+        before = max((roads[source] for source in operator.reads), key=len, default=[])
+        roads.append([*before, place])
+    return roads[-1]
 
 
 def _tracks(graph: Graph, road: list[int]) -> list[_Track] | None:
     """What is beside the road, or ``None`` where it is more than chains from road to road."""
     where = {operator: place for place, operator in enumerate(road)}
-    readers: list[list[int]] = [[] for _operator in graph]
-    for place, operator in enumerate(graph):
-        for source in operator.reads:
-            readers[source].append(place)
+    readers = Counter(source for operator in graph for source in operator.reads)
     tracks = []
     for place, here in enumerate(road):
         sources = list(graph[here].reads)
@@ -186,7 +146,7 @@ def _tracks(graph: Graph, road: list[int]) -> list[_Track] | None:
         for source in sources:
             inner: list[int] = []
             while source not in where:
-                if len(graph[source].reads) > 1 or len(readers[source]) > 1:
+                if len(graph[source].reads) > 1 or readers[source] > 1:
                     return None
                 inner.insert(0, source)
                 if not graph[source].reads:
@@ -196,15 +156,55 @@ def _tracks(graph: Graph, road: list[int]) -> list[_Track] | None:
     return tracks
 
 
-class _Layout:
-    """Places in two coordinates: ``along`` the road, and ``across`` it, 0 on the road."""
+class Flow:
+    """A graph drawn along ``"x"``, tracks above, or along ``"y"``, tracks on the right.
 
-    def __init__(self, graph: Graph, road: list[int], tracks: list[_Track], along: str) -> None:
-        self.graph, self.road, self.tracks = graph, road, tracks
+    Places have two coordinates: ``along`` the road, and ``across`` it, 0 on the road.
+
+    Attributes:
+        graph: what is drawn, the answer at its end.
+        sketch: the drawing.
+        boxes: the box of each operator, by its place in the graph.
+    """
+
+    def __init__(self, graph: Graph, along: str = "x") -> None:
+        answer = Operator("data", ("$y$",), graph[-1].shape, reads=[len(graph) - 1])
+        self.graph = [*graph, answer]
+        self.sketch = Sketch()
+        self.boxes: dict[int, Box] = {}
+        self.road = _longest_road(self.graph)
+        tracks = _tracks(self.graph, self.road)
+        if tracks is None:  # too entangled for a road and tracks: everything on the road, in order
+            self.road = list(range(len(self.graph)))
+            tracks = _tracks(self.graph, self.road)
+            assert tracks is not None  # with nothing beside the road, nothing is entangled
+        self.tracks = tracks
         self.flat = along == "x"
-        self.sizes = [self._size(operator) for operator in graph]
+        self.sizes = [self._size(operator) for operator in self.graph]
         self.starts = self._starts()
         self.lanes = self._lanes()
+        for rank, place in enumerate(self.road):
+            self._draw_box(place, self.starts[rank] + self.sizes[place][0] / 2, 0.0)
+            if rank and self.road[rank - 1] in self.graph[place].reads:
+                self._arrow((self._end(rank - 1), 0.0), (self.starts[rank], 0.0))
+        entries = self._entries()
+        for track in self.tracks:
+            self._draw_track(track, *entries[track])
+
+    def frame(self, places: Sequence[int], label: str) -> None:
+        """A ground behind some of the operators, the notes below them included, and its name."""
+        areas = [self.boxes[place].area for place in places]
+        left, right = min(one.left for one in areas), max(one.right for one in areas)
+        top, bottom = min(one.top for one in areas) - 10, max(one.bottom for one in areas) + 64
+        drawn = self.sketch.frame(Area(left - 8, top, right - left + 16, bottom - top))
+        self.sketch.boxes.insert(0, self.sketch.boxes.pop())
+        self.sketch.label(drawn.area.x, bottom - 13, label, MEDIUM)
+
+    def described(self, title: str, text: str, **values: Any) -> Sketch:
+        """The drawing with its words, where the shapes before and after and the total may stand."""
+        total = sum(operator.parameters for operator in self.graph)
+        ends = {"before": self.graph[0].shape, "after": self.graph[-1].shape, "total": total}
+        return self.sketch.described(title, text, **(ends | values))
 
     def _lines(self, operator: Operator) -> list[str | tuple[str, float]]:
         if self.flat or operator.role == "addition":
@@ -226,33 +226,28 @@ class _Layout:
         if operator.role == "addition":
             return width, height
         if self.flat:
-            for text in self._notes(operator):
-                width = max(width, Sketch.room(ROLES["data"], [(text, SMALL)])[0] - 14.0)
-            return width, max(height, 52.0)
+            notes = [width_of(text) + 8.0 for text in self._notes(operator)]
+            return max([width, *notes]), max(height, 52.0)
         return height, max(width, 216.0)
 
     def _starts(self) -> list[float]:
         """Where each operator of the road begins, with room for the chains beside it."""
         forking = {track.source for track in self.tracks}
-        gaps = [GAP + FORK * (place in forking) for place in range(len(self.road))]
-
-        def starts() -> list[float]:
-            answer, here = [], 0.0
-            for place, operator in enumerate(self.road):
-                answer.append(here)
-                here += self.sizes[operator][0] + gaps[place]
-            return answer
-
+        starts = [0.0]
+        for place, operator in enumerate(self.road):
+            gap = GAP + FORK * (place in forking)
+            starts.append(starts[-1] + (self.sizes[operator][0] + gap))
         for track in self.tracks:
             if track.inner and track.source is not None:
-                wanted = sum(self.sizes[one][0] + GAP for one in track.inner) + GAP
-                begin = starts()
-                room = begin[track.target] - self._end(begin, track.source)
-                gaps[track.source] += max(0.0, wanted + FORK - room)
-        return starts()
+                long = self.sizes[self.road[track.source]][0]
+                wanted = long + sum(self.sizes[one][0] + GAP for one in track.inner) + GAP + FORK
+                lacking = wanted - (starts[track.target] - starts[track.source])
+                for place in range(track.source + 1, len(starts)):
+                    starts[place] += max(0.0, lacking)
+        return starts
 
-    def _end(self, starts: list[float], place: int) -> float:
-        return starts[place] + self.sizes[self.road[place]][0]
+    def _end(self, rank: int) -> float:
+        return self.starts[rank] + self.sizes[self.road[rank]][0]
 
     def _lanes(self) -> dict[_Track, float]:
         """How far from the road each track runs, the shortest next to it."""
@@ -278,31 +273,21 @@ class _Layout:
     def _at(self, along: float, across: float) -> tuple[float, float]:
         return (along, -across) if self.flat else (across, along)
 
-    def _draw_box(self, sketch: Sketch, place: int, along: float, across: float) -> Box:
+    def _arrow(self, *corners: tuple[float, float], shortcut: bool = False) -> None:
+        self.sketch.arrow(*(self._at(*corner) for corner in corners), shortcut=shortcut)
+
+    def _draw_box(self, place: int, along: float, across: float) -> None:
         operator, (long, wide) = self.graph[place], self.sizes[place]
         x, y = self._at(along, across)
         width, height = (long, wide) if self.flat else (wide, long)
         if operator.role == "addition":
             width = height = 0.0
-        box = sketch.box(x, y, operator.role, self._lines(operator), width=width, height=height)
+        lines = self._lines(operator)
+        box = self.sketch.box(x, y, operator.role, lines, width=width, height=height)
+        self.boxes[place] = box
         if self.flat and (notes := self._notes(operator)):
-            middle = box.area.bottom + 5.0 + SMALL * 1.36 * len(notes) / 2
-            sketch.note(x, middle, *notes)
-        return box
-
-    def flow(self) -> Flow:
-        sketch = Sketch()
-        boxes: dict[int, Box] = {}
-        for rank, place in enumerate(self.road):
-            middle = self.starts[rank] + self.sizes[place][0] / 2
-            boxes[place] = self._draw_box(sketch, place, middle, 0.0)
-            if rank and self.road[rank - 1] in self.graph[place].reads:
-                begin = self._end(self.starts, rank - 1)
-                sketch.arrow(self._at(begin, 0.0), self._at(self.starts[rank], 0.0))
-        entries = self._entries()
-        for track in self.tracks:
-            self._draw_track(sketch, track, entries[track], boxes)
-        return Flow(sketch, [boxes[place] for place in range(len(self.graph))], self.graph)
+            middle = box.area.bottom + 5.0 + SMALL * LEADING * len(notes) / 2
+            self.sketch.note(x, middle, *notes)
 
     def _entries(self) -> dict[_Track, tuple[float, float]]:
         """Where each track meets its target: along, and across."""
@@ -320,26 +305,23 @@ class _Layout:
                 answer[track] = (self.starts[place] + long * (0.5 + share), edge)
         return answer
 
-    def _draw_track(
-        self, sketch: Sketch, track: _Track, entry: tuple[float, float], boxes: dict[int, Box]
-    ) -> None:
+    def _draw_track(self, track: _Track, along: float, across: float) -> None:
+        """The chain from the track's source to where it meets its target."""
         lane = self.lanes[track]
         wanted = sum(self.sizes[one][0] + GAP for one in track.inner) - GAP
+        corners = []
         if track.source is None:
-            begin = entry[0] - wanted - GAP
-            start = None
+            begin = along - wanted - GAP
         else:
-            begin = self._end(self.starts, track.source) + FORK
-            start = self._at(begin, 0.0)
-            sketch.dot(*start)
-        here = begin + (entry[0] - begin - wanted) / 2
-        corners = [start, self._at(begin, lane)] if start else []
+            begin = self._end(track.source) + FORK
+            corners = [(begin, 0.0), (begin, lane)]
+            self.sketch.dot(*self._at(begin, 0.0))
+        here = begin + (along - begin - wanted) / 2
         for operator in track.inner:
             long = self.sizes[operator][0]
-            boxes[operator] = self._draw_box(sketch, operator, here + long / 2, lane)
+            self._draw_box(operator, here + long / 2, lane)
             if corners:
-                sketch.arrow(*corners, self._at(here, lane), shortcut=True)
-            here += long
-            corners = [self._at(here, lane)]
-            here += GAP
-        sketch.arrow(*corners, self._at(entry[0], lane), self._at(*entry), shortcut=True)
+                self._arrow(*corners, (here, lane), shortcut=True)
+            corners = [(here + long, lane)]
+            here += long + GAP
+        self._arrow(*corners, (along, lane), (along, across), shortcut=True)

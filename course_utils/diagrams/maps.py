@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from course_utils.diagrams.flow import lay_out
-from course_utils.diagrams.sketch import Area, Box, Sketch, grouped
-from course_utils.diagrams.style import (
-    CARD,
-    FAINT,
-    INK,
-    LARGE,
-    MEDIUM,
-    ROLES,
-    SHORTCUT,
-    SMALL,
-    Role,
-)
-from course_utils.diagrams.tracing import shape_text, trace
+from course_utils.diagrams.flow import Flow
+from course_utils.diagrams.sketch import Area, Box, Sketch, grouped, shape_text
+from course_utils.diagrams.style import CARD, EDGE, FAINT, LARGE, MEDIUM, SHORTCUT, SMALL, Role
+from course_utils.diagrams.tracing import image_for, trace
 from course_utils.i18n import _
-from course_utils.inference import evaluating
 from course_utils.models import count_parameters
 
 __all__ = [
@@ -38,233 +27,206 @@ __all__ = [
 ]
 
 PAPER, CHOSEN = "#F4F6F8", "#F0A97C"  # a cell, and the cell that is followed
-
-
-def _blank(rows: int, columns: int, chosen: tuple[int, int]) -> list[list[str]]:
-    return [
-        [CHOSEN if (row, column) == chosen else PAPER for column in range(columns)]
-        for row in range(rows)
+PIXEL = Role(CHOSEN, EDGE, "square")
+BAR = Role("#2B6F94", "#1F5470", "square", CARD)
+CELL = 20.0
+# Small whole numbers whose means are whole: a decimal comma would not speak every language.
+VALUES = torch.tensor(
+    [
+        [[0.0, 1, 2, 1], [1, 5, 6, 2], [0, 6, 5, 1], [0, 1, 1, 0]],
+        [[7, 8, 4, 1], [6, 7, 3, 0], [5, 6, 2, 0], [7, 6, 2, 0]],
+        [[0, 0, 0, 1], [0, 2, 1, 0], [1, 3, 4, 1], [0, 1, 1, 1]],
     ]
+)  # (K, h, w)
+NUMBERED, PITCH = 27.0, 134.0  # side of a cell that holds a number, and from map to map
 
 
-def conv_1x1(conv: nn.Conv2d | None = None, side: int = 5) -> Sketch:
+def _marked(where: Tensor) -> list[list[str]]:
+    """Cells of paper, but for those followed, which bool ``where`` (h, w) tells."""
+    return [[CHOSEN if one else PAPER for one in row] for row in where.tolist()]
+
+
+def _one_pixel(side: int, row: int, column: int) -> list[list[str]]:
+    where = torch.zeros(side, side, dtype=torch.bool)
+    where[row, column] = True
+    return _marked(where)
+
+
+def conv_1x1(conv: nn.Conv2d, side: int = 5) -> Sketch:
     """``conv1``: at each position, a matrix times the column of its pixels."""
-    conv = conv or nn.Conv2d(6, 3, 1)
-    x = torch.zeros(1, conv.in_channels, side, side)
-    with evaluating(conv):
-        y = conv(x)
+    graph = trace(conv, image_for(conv, side))
+    read, made = conv.in_channels, conv.out_channels
     sketch = Sketch()
-    cell, chosen = 20.0, (0, side - 1)
-
-    def pile(left: float, number: int, name: int) -> Area:
-        """Sheets from the farthest to the nearest; the pixel in the corner shows on each."""
-        across, up = 24.0, 24.0
-        for rank in reversed(range(number)):
-            place = (left + across * rank, -up * rank)
-            sketch.grid(*place, _blank(side, side, chosen), cell, pile=name)
-        wide = side * cell + across * (number - 1)
-        return Area(left, -up * (number - 1), wide, side * cell + up * (number - 1))
-
-    def column(x: float, number: int, letter: str, middle: float) -> Area:
-        top = middle - number * 15.5
-        for rank in range(number):
-            role = Role(CHOSEN, "#5A636E", "square")
-            line = (f"${letter}_{{{rank + 1}}}$", SMALL)
-            sketch.box(x, top + 31 * rank + 15.5, role, [line], width=40, height=31, stroke=1.2)
-        return Area(x - 20, top, 40, 31.0 * number)
-
-    first = pile(0, conv.in_channels, 1)
-    middle = first.y
-    vector = column(first.right + 56, conv.in_channels, "p", middle)
-    sketch.arrow((first.right + 4, middle), (vector.left - 4, middle))
-    matrix_left = vector.right + 46
-    tall = conv.out_channels * 31.0
-    for row in range(conv.out_channels):
-        for place in range(conv.in_channels):
-            sketch.box(
-                matrix_left + 37 * place + 18.5,
-                middle - tall / 2 + 31 * row + 15.5,
-                Role(ROLES["convolution"].fill, ROLES["convolution"].edge, "square"),
-                [(f"$w^{{{row + 1}}}_{{{place + 1}}}$", SMALL)] if conv.in_channels <= 9 else [],
-                width=37,
-                height=31,
-                stroke=1.2,
-            )
-    matrix_right = matrix_left + 37 * conv.in_channels
-    sketch.arrow((vector.right + 4, middle), (matrix_left - 4, middle))
-    answer = column(matrix_right + 66, conv.out_channels, "q", middle)
-    sketch.arrow((matrix_right + 4, middle), (answer.left - 4, middle))
-    second = Area(answer.right + 46, 0, 0, 0)
-    depth = 24.0 * (conv.out_channels - 1)
-    before = len(sketch.boxes)
-    out = pile(second.left, conv.out_channels, 2)
-    shift = middle - out.y
-    _shift(sketch, before, shift)
-    sketch.arrow((answer.right + 4, middle), (second.left - 4, middle))
+    first = _pile(sketch, 0, read, side, 1)
+    column = [[f"$p_{{{k}}}$"] for k in range(1, read + 1)]
+    pixels = _table(sketch, first.right + 36, column, PIXEL, 40)
+    rows = [[f"$w^{{{q}}}_{{{p}}}$" for p in range(1, read + 1)] for q in range(1, made + 1)]
+    weights = _table(sketch, pixels.right + 46, rows, "convolution", 37)
+    column = [[f"$q_{{{k}}}$"] for k in range(1, made + 1)]
+    answers = _table(sketch, weights.right + 46, column, PIXEL, 40)
+    second = _pile(sketch, answers.right + 46, made, side, 2)
+    for one, other in pairwise((first, pixels, weights, answers, second)):
+        sketch.arrow((one.right + 4, 0), (other.left - 4, 0))
     foot = first.bottom + 22
-    sketch.note(side * cell / 2, foot, shape_text(tuple(x.shape[1:])))
-    sketch.note(vector.x, foot, f"{conv.in_channels}")
-    sketch.note(
-        (matrix_left + matrix_right) / 2,
-        foot,
-        "conv 1×1",
-        f"{grouped(count_parameters(conv))} params",
-    )
-    sketch.note(answer.x, foot, f"{conv.out_channels}")
-    sketch.note(second.left + side * cell / 2 + depth / 2, foot, shape_text(tuple(y.shape[1:])))
-    sketch.title = _("The 1×1 convolution: a matrix at every position")
-    sketch.description = _(
+    sketch.note(first.left + side * CELL / 2, foot, shape_text(graph[0].shape))
+    sketch.note(pixels.x, foot, str(read))
+    sketch.note(weights.x, foot, "conv 1×1", f"{grouped(count_parameters(conv))} params")
+    sketch.note(answers.x, foot, str(made))
+    sketch.note(second.x, foot, shape_text(graph[-1].shape))
+    text = _(
         "From left to right: a pile of {before} maps of {size} pixels, with the pixel at one and "
         "the same position in orange on each; these pixels as a column p₁, p₂ …; the weights, a "
         "table of {after} rows and {before} columns; the column q₁, q₂ … that the table gives; and "
         "a pile of {after} maps, with these numbers at the same position. The same weights serve "
         "all positions: {total} parameters, biases included."
-    ).format(
-        before=conv.in_channels,
-        size=shape_text(tuple(x.shape[2:])),
-        after=conv.out_channels,
-        total=grouped(count_parameters(conv)),
     )
-    return sketch
+    return sketch.described(
+        _("The 1×1 convolution: a matrix at every position"),
+        text,
+        before=read,
+        size=(side, side),
+        after=made,
+        total=count_parameters(conv),
+    )
 
 
-def _shift(sketch: Sketch, start: int, down: float) -> None:
-    for place in range(start, len(sketch.boxes)):
-        box = sketch.boxes[place]
-        sketch.boxes[place] = replace(box, area=replace(box.area, top=box.area.top + down))
+def _pile(sketch: Sketch, left: float, number: int, side: int, name: int) -> Area:
+    """Maps from the farthest to the nearest; the pixel in the corner shows on each."""
+    deep = 24.0 * (number - 1)
+    top = (deep - side * CELL) / 2
+    for rank in reversed(range(number)):
+        cells = _one_pixel(side, 0, side - 1)
+        sketch.grid(left + 24 * rank, top - 24 * rank, cells, CELL, pile=name)
+    return Area(left, top - deep, side * CELL + deep, side * CELL + deep)
 
 
-def conv_1x1_pixel(conv: nn.Conv2d | None = None, side: int = 5) -> Sketch:
+def _table(
+    sketch: Sketch, left: float, texts: Sequence[Sequence[str]], role: str | Role, width: float
+) -> Area:
+    """Rows of boxes that touch, centred on the height 0."""
+    tall = 31.0
+    area = Area(left, -tall * len(texts) / 2, width * len(texts[0]), tall * len(texts))
+    for row, line in enumerate(texts):
+        for column, text in enumerate(line):
+            x, y = left + width * (column + 0.5), area.top + tall * (row + 0.5)
+            sketch.box(x, y, role, [(text, SMALL)], width=width, height=tall, stroke=1.2)
+    return area
+
+
+def conv_1x1_pixel(conv: nn.Conv2d, side: int = 5) -> Sketch:
     """``conv1_final``: one filter, its weights, and the pixel p at (i, j)."""
-    conv = conv or nn.Conv2d(3, 1, 1, bias=False)
-    chosen, cell, pitch = (1, 3), 20.0, 138.0
-    number = conv.in_channels
+    number, half = conv.in_channels, side * CELL / 2
+    row, column = 1, 3
+    x, y = (column + 0.5) * CELL, (row + 0.5) * CELL - half  # of the pixel, in its map
+    cells = _one_pixel(side, row, column)
+    last = 69.0 * (number - 1)  # height of the last map, and of the first above
     sketch = Sketch()
-    middle = (number - 1) * pitch / 2
-    out_left, plus_x = 560.0, 470.0
-    plus = sketch.box(plus_x, middle, "addition", ["+"])
-    filter_x = 318.0
-    step = 58.0
-    tall = step * (number - 1) + 64
-    sketch.frame(Area(filter_x - 46, middle - tall / 2, 92, tall))
-    sketch.note(filter_x, middle + tall / 2 + 16, shape_text((number, 1, 1)))
-    pixel = ((chosen[1] + 0.5) * cell, (chosen[0] + 0.5) * cell - side * cell / 2)
+    plus = sketch.box(470, 0, "addition", ["+"])
+    tall = 58.0 * (number - 1) + 64
+    sketch.frame(Area(272, -tall / 2, 92, tall))
+    sketch.note(318, tall / 2 + 16, shape_text((number, 1, 1)))
     for rank in range(number):
-        y = rank * pitch
-        grid = sketch.grid(0, y - side * cell / 2, _blank(side, side, chosen), cell)
-        sketch.note(-22, y, (f"$F_{rank + 1}$", LARGE), colour=INK)
-        spot = (pixel[0] + cell / 2 + 2, y + pixel[1])
-        weight_y = middle + (rank - (number - 1) / 2) * step
-        box = sketch.box(
-            filter_x, weight_y, "convolution", [(f"$w_{rank + 1}$", LARGE)], width=58, height=44
-        )
-        sketch.arrow(spot, (box.area.left, weight_y))
-        sketch.note(
-            grid.area.right + 8,
-            grid.area.bottom - 8,
-            (f"$p_{{i,j}}(F_{rank + 1})$", MEDIUM),
-            colour=INK,
-            align="left",
-        )
-        sketch.arrow((box.area.right, weight_y), _on_disc(plus, box.area.right, weight_y))
-    index_y = -side * cell / 2 - 12
-    sketch.note(pixel[0], index_y, ("$j$", MEDIUM), colour=INK)
-    sketch.note(-8, pixel[1], ("$i$", MEDIUM), colour=INK)
-    sketch.grid(out_left, middle - side * cell / 2, _blank(side, side, chosen), cell)
-    sketch.arrow((plus.area.right, middle), (out_left - 6, middle))
-    sketch.note(
-        out_left + side * cell / 2, middle - side * cell / 2 - 30, ("$F'$", LARGE), colour=INK
-    )
-    sketch.note(out_left + pixel[0], middle - side * cell / 2 - 10, ("$j$", MEDIUM), colour=INK)
-    sketch.note(out_left + side * cell + 12, middle + pixel[1], ("$i$", MEDIUM), colour=INK)
+        offset = rank - (number - 1) / 2
+        grid = sketch.grid(0, 138 * offset - half, cells, CELL)
+        sketch.label(-22, 138 * offset, f"$F_{rank + 1}$")
+        name = [(f"$w_{rank + 1}$", LARGE)]
+        box = sketch.box(318, 58 * offset, "convolution", name, width=58, height=44)
+        sketch.arrow((x + CELL / 2 + 2, 138 * offset + y), (box.area.left, box.area.y))
+        spot = grid.area.right + 8, grid.area.bottom - 8
+        sketch.label(*spot, f"$p_{{i,j}}(F_{rank + 1})$", MEDIUM, align="left")
+        _to_disc(sketch, box, plus)
+    sketch.label(x, -last - half - 12, "$j$", MEDIUM)
+    sketch.label(-8, y - last, "$i$", MEDIUM)
+    sketch.grid(560, -half, cells, CELL)
+    sketch.arrow((plus.area.right, 0), (554, 0))
+    sketch.label(560 + half, -half - 30, "$F'$")
+    sketch.label(560 + x, -half - 10, "$j$", MEDIUM)
+    sketch.label(560 + 2 * half + 12, y, "$i$", MEDIUM)
     terms = " + ".join(rf"w_{k}\,p_{{i,j}}(F_{k})" for k in range(1, number + 1))
-    sketch.note(
-        330,
-        (number - 1) * pitch + side * cell / 2 + 40,
-        (rf"$p_{{i,j}}(F') = {terms}$", LARGE),
-        colour=INK,
-    )
-    sketch.title = _("The 1×1 convolution at one pixel")
-    sketch.description = _(
+    sketch.label(330, last + half + 40, rf"$p_{{i,j}}(F') = {terms}$")
+    text = _(
         "Left, {number} maps F₁, F₂ …, squares of {size} pixels, one below the other; on each, the "
         "pixel at row i and column j is orange. An arrow leads from each of these pixels to a "
         "weight of the one filter, of {filter}: w₁, w₂ …; the products meet in an addition, whose "
         "result is the pixel at the same row i and column j of the map F′, on the right. Below: "
         "p(F′) at (i, j) is the sum of the products of each weight and the pixel of its map."
-    ).format(number=number, size=f"{side}×{side}", filter=shape_text((number, 1, 1)))
-    return sketch
+    )
+    return sketch.described(
+        _("The 1×1 convolution at one pixel"),
+        text,
+        number=number,
+        size=(side, side),
+        filter=(number, 1, 1),
+    )
 
 
-def _on_disc(disc: Box, x: float, y: float) -> tuple[float, float]:
-    """Where an arrow from ``(x, y)`` meets the disc."""
+def _to_disc(sketch: Sketch, box: Box, disc: Box) -> None:
+    """An arrow from the right of a box towards the centre of a disc."""
+    x, y = box.area.right, box.area.y
     across, down = x - disc.area.x, y - disc.area.y
-    share = disc.area.width / 2 / (across**2 + down**2) ** 0.5
-    return disc.area.x + share * across, disc.area.y + share * down
+    share = disc.area.width / 2 / math.hypot(across, down)
+    sketch.arrow((x, y), (disc.area.x + share * across, disc.area.y + share * down))
 
 
-# Small whole numbers whose means are whole: a decimal comma would not speak every language.
-VALUES = (
-    ((0, 1, 2, 1), (1, 5, 6, 2), (0, 6, 5, 1), (0, 1, 1, 0)),
-    ((7, 8, 4, 1), (6, 7, 3, 0), (5, 6, 2, 0), (7, 6, 2, 0)),
-    ((0, 0, 0, 1), (0, 2, 1, 0), (1, 3, 4, 1), (0, 1, 1, 1)),
-)
-
-
-def _tint(share: float, low: str = "#FFFFFF", high: str = "#5FA8D8") -> str:
-    channels = [
-        round(int(low[at : at + 2], 16) * (1 - share) + int(high[at : at + 2], 16) * share)
-        for at in (1, 3, 5)
-    ]
+def _tint(share: float) -> str:
+    """White for 0, blue for 1, orange for -1."""
+    tint = (0x5F, 0xA8, 0xD8) if share > 0 else (0xE5, 0x8A, 0x4E)
+    channels = (round(255 + abs(share) * (channel - 255)) for channel in tint)
     return "#" + "".join(f"{channel:02X}" for channel in channels)
 
 
-def global_average(maps: Tensor | None = None) -> Sketch:
-    """``GlobalAVG_final``: each map becomes one number, its mean."""
-    maps = torch.tensor(VALUES, dtype=torch.float32) if maps is None else maps  # (K, h, w)
+def _written(number: float) -> str:
+    return f"{number:g}".replace("-", "−")
+
+
+def _numbered(sketch: Sketch, left: float, y: float, values: Tensor, largest: float) -> Box:
+    """A map ``(h, w)`` with its numbers, in the tint of their share of the largest."""
+    cells = [[_tint(one / largest) for one in row] for row in values.tolist()]
+    numbers = [[_written(one) for one in row] for row in values.tolist()]
+    return sketch.grid(left, y - len(cells) * NUMBERED / 2, cells, NUMBERED, numbers=numbers)
+
+
+def _column(sketch: Sketch, maps: Tensor) -> Iterator[Box]:
+    """The maps ``(K, h, w)`` one below the other, the first at height 0, each when it is asked."""
+    for rank, values in enumerate(maps):
+        y = rank * PITCH
+        grid = _numbered(sketch, 0, y, values, float(maps.max()))
+        sketch.label(-22, y, f"$F_{rank + 1}$")
+        yield grid
+
+
+def global_average(maps: Tensor = VALUES) -> Sketch:
+    """``GlobalAVG_final``: each map of ``(K, h, w)`` becomes one number, its mean."""
     pool = nn.AdaptiveAvgPool2d(1)
-    means = pool(maps[None]).flatten()  # (K,)
-    sketch = Sketch()
-    cell, pitch = 27.0, 134.0
+    means = pool(maps[None]).flatten().tolist()  # (K,)
     number, height, width = maps.shape
-    middle = (number - 1) * pitch / 2
-    largest = max(1.0, float(maps.max()))
-    tall = (number - 1) * pitch + 60
-    funnel = sketch.box(290, middle, "pooling", width=190, height=tall)
-    sketch.lines_of_text(290, middle - 32, [("GAP", LARGE)], box=funnel)
-    mean = r"$\frac{1}{hw}\,\sum_{i,j}\; F_k(i,j)$"
-    sketch.lines_of_text(290, middle + 12, [(mean, LARGE)], box=funnel)
-    for rank, (one, average) in enumerate(zip(maps, means, strict=True)):
-        y = rank * pitch
-        colours = [[_tint(float(value) / largest) for value in row] for row in one]
-        numbers = [[f"{float(value):g}" for value in row] for row in one]
-        grid = sketch.grid(0, y - height * cell / 2, colours, cell, numbers=numbers)
-        sketch.note(-22, y, (f"$F_{rank + 1}$", LARGE), colour=INK)
-        sketch.arrow((grid.area.right + 4, y), (_side(funnel, y, -1), y))
-        tint = Role(_tint(float(average) / largest), "#5A636E", "square")
-        answer = sketch.box(460, y, tint, [(f"{float(average):g}", LARGE)], width=44, height=40)
-        sketch.arrow((_side(funnel, y, 1), y), (answer.area.left, y))
-    foot = (number - 1) * pitch + height * cell / 2 + 24
-    sketch.note(width * cell / 2, foot, shape_text(tuple(maps.shape)))
+    middle = (number - 1) * PITCH / 2
+    sketch = Sketch()
+    funnel = sketch.box(290, middle, "pooling", width=190, height=2 * middle + 60)
+    sketch.label(290, middle - 32, "GAP", box=funnel)
+    sketch.label(290, middle + 12, r"$\frac{1}{hw}\,\sum_{i,j}\; F_k(i,j)$", box=funnel)
+    for grid, mean in zip(_column(sketch, maps), means, strict=True):
+        y = grid.area.y
+        role = Role(_tint(mean / float(maps.max())), EDGE, "square")
+        answer = sketch.box(460, y, role, [(_written(mean), LARGE)], width=44, height=40)
+        sketch.join(grid, funnel, answer, y=y)
+    foot = grid.area.bottom + 24
+    sketch.note(grid.area.x, foot, shape_text(tuple(maps.shape)))
     sketch.note(290, foot, f"{count_parameters(pool)} params")
-    sketch.note(460, foot, shape_text((number,)))
-    sketch.title = _("Global average pooling")
-    sketch.description = _(
+    sketch.note(460, foot, str(number))
+    text = _(
         "Left, {number} maps of {size} pixels, with a number in each pixel. All go through a box "
         "GAP, the mean over all pixels of a map. Right, the {number} means: {means}. Of "
         "{before}, {number} numbers are left, and no parameter is needed."
-    ).format(
-        number=number,
-        size=f"{height}×{width}",
-        means=", ".join(f"{float(mean):g}" for mean in means),
-        before=shape_text(tuple(maps.shape)),
     )
-    return sketch
-
-
-def _side(funnel: Box, y: float, sign: int) -> float:
-    """Where the slanted side of a funnel is at height ``y``."""
-    share = (y - funnel.area.top) / funnel.area.height
-    return funnel.area.x + sign * (funnel.area.width / 2 - 9.0 * share)
+    return sketch.described(
+        _("Global average pooling"),
+        text,
+        number=number,
+        size=(height, width),
+        means=", ".join(map(_written, means)),
+        before=tuple(maps.shape),
+    )
 
 
 def heads(channels: int = 64, side: int = 8, hidden: int = 256, classes: int = 10) -> Sketch:
@@ -281,150 +243,102 @@ def heads(channels: int = 64, side: int = 8, hidden: int = 256, classes: int = 1
     x = torch.zeros(1, channels, side, side)
     counts = [count_parameters(dense), count_parameters(pooled)]
     sketch = Sketch()
-    top, wide = 0.0, 560.0
+    top = 0.0
     for head, count in zip((dense, pooled), counts, strict=True):
-        sketch.put(lay_out(trace(head, x), along="x").sketch, 0, top)
+        sketch.put(Flow(trace(head, x)).sketch, 0, top)
         y = sketch.extent().bottom + 28
-        length = max(2.0, wide * count / max(counts))
+        length = max(2.0, 560 * count / max(counts))
         sketch.box(length / 2, y, BAR, width=length, height=22)
-        text = f"{grouped(count)} params"
-        sketch.note(length + 12, y, (text, MEDIUM), colour=INK, align="left", bold=True)
+        name = f"{grouped(count)} params"
+        sketch.label(length + 12, y, name, MEDIUM, align="left", bold=True)
         top = y + 52
-    sketch.title = _("A dense head and a head with global average pooling")
-    sketch.description = _(
+    text = _(
         "Two rows of boxes that read the same maps x, of {shape}. Above, the dense head: flatten, "
         "linear to {hidden}, ReLU, linear, ReLU, linear to {classes}. Below, the GAP head: global "
         "average pooling, flatten, linear to {classes}. A bar below each row is as long as its "
         "number of parameters: {dense} above, {pooled} below."
-    ).format(
-        shape=shape_text((channels, side, side)),
+    )
+    return sketch.described(
+        _("A dense head and a head with global average pooling"),
+        text,
+        shape=(channels, side, side),
         hidden=hidden,
         classes=classes,
-        dense=grouped(counts[0]),
-        pooled=grouped(counts[1]),
+        dense=counts[0],
+        pooled=counts[1],
     )
-    return sketch
-
-
-BAR = Role("#2B6F94", "#1F5470", "square", CARD)
 
 
 def class_map(weights: Sequence[float] = (2.0, -1.0, 1.0)) -> Sketch:
     """``cam``: the map of a class is the sum of the maps, each times its weight."""
-    maps = torch.tensor(VALUES, dtype=torch.float32)  # (K, h, w)
-    linear = nn.Linear(len(maps), 1, bias=False)
-    with torch.no_grad():
-        linear.weight.copy_(torch.tensor([list(weights)]))
-        cam = torch.einsum("k,khw->hw", linear.weight[0], maps)
-        logit = float(linear(maps.mean((1, 2))))
+    cam = torch.einsum("k,khw->hw", torch.tensor(weights), VALUES)
+    logit = _written(float(torch.tensor(weights) @ VALUES.mean((1, 2))))
     sketch = Sketch()
-    cell, pitch = 27.0, 134.0
-    number, height, width = maps.shape
-    middle = (number - 1) * pitch / 2
-    plus = sketch.box(330, middle, "addition", ["+"])
-    largest, strongest = float(maps.max()), float(cam.abs().max())
-    for rank, one in enumerate(maps):
-        y = rank * pitch
-        colours = [[_tint(float(value) / largest) for value in row] for row in one]
-        numbers = [[f"{float(value):g}" for value in row] for row in one]
-        grid = sketch.grid(0, y - height * cell / 2, colours, cell, numbers=numbers)
-        sketch.note(-22, y, (f"$F_{rank + 1}$", LARGE), colour=INK)
-        value = f"{weights[rank]:g}".replace("-", "−")
-        box = sketch.box(214, y, "linear", [(rf"$w_{rank + 1} = ${value}", MEDIUM)], height=44)
-        sketch.arrow((grid.area.right + 4, y), (box.area.left, y))
-        sketch.arrow((box.area.right, y), _on_disc(plus, box.area.right, y))
-    left = 420.0
-    colours = [
-        [
-            _tint(abs(float(v)) / strongest, "#FFFFFF", "#5FA8D8" if v > 0 else "#E58A4E")
-            for v in row
-        ]
-        for row in cam
-    ]
-    numbers = [[f"{float(value):g}".replace("-", "−") for value in row] for row in cam]
-    result = sketch.grid(left, middle - height * cell / 2, colours, cell, numbers=numbers)
-    sketch.note(
-        left + width * cell / 2, middle - height * cell / 2 - 18, ("$M_c$", LARGE), colour=INK
-    )
-    sketch.arrow((plus.area.right, middle), (left - 4, middle))
-    gap = sketch.box(result.area.right + 92, middle, "pooling", ["GAP"], width=76, height=52)
-    sketch.arrow((result.area.right + 4, middle), (_side(gap, middle, -1), middle))
-    score = sketch.box(
-        gap.area.right + 76,
-        middle,
-        "data",
-        [("$s_c$", LARGE), (f"{logit:g}", MEDIUM)],
-        width=64,
-        height=52,
-    )
-    sketch.arrow((_side(gap, middle, 1), middle), (score.area.left, middle))
-    sketch.note(
-        330,
-        (number - 1) * pitch + height * cell / 2 + 36,
-        (r"$M_c = \sum_k w_k\, F_k \qquad s_c = \mathrm{GAP}(M_c)$", LARGE),
-        colour=INK,
-    )
-    assert abs(float(cam.mean()) - logit) < 1e-5
-    sketch.title = _("A class activation map: a weighted sum of feature maps")
-    sketch.description = _(
+    plus = sketch.box(330, PITCH, "addition", ["+"])
+    for rank, grid in enumerate(_column(sketch, VALUES)):
+        name = [(rf"$w_{rank + 1} = ${_written(weights[rank])}", MEDIUM)]
+        box = sketch.box(214, grid.area.y, "linear", name, height=44)
+        sketch.join(grid, box, y=grid.area.y)
+        _to_disc(sketch, box, plus)
+    foot = grid.area.bottom + 36
+    result = _numbered(sketch, 420, PITCH, cam, float(cam.abs().max()))
+    sketch.label(result.area.x, result.area.top - 18, "$M_c$")
+    gap = sketch.box(result.area.right + 92, PITCH, "pooling", ["GAP"], width=76, height=52)
+    lines = [("$s_c$", LARGE), (logit, MEDIUM)]
+    score = sketch.box(gap.area.right + 76, PITCH, "data", lines, width=64, height=52)
+    sketch.join(plus, result, gap, score, y=PITCH)
+    sketch.label(330, foot, r"$M_c = \sum_k w_k\, F_k \qquad s_c = \mathrm{GAP}(M_c)$")
+    text = _(
         "Left, {number} feature maps with a number in each pixel. Each is multiplied by its weight "
         "of the linear layer for class c: {weights}. The products are added, pixel by pixel, into "
         "the map of the class, positive pixels blue and negative ones orange. Its mean, GAP, is "
         "the score of the class: {score}."
-    ).format(
-        number=number,
-        weights=", ".join(f"{weight:g}".replace("-", "−") for weight in weights),
-        score=f"{logit:g}",
     )
-    return sketch
+    return sketch.described(
+        _("A class activation map: a weighted sum of feature maps"),
+        text,
+        number=len(VALUES),
+        weights=", ".join(map(_written, weights)),
+        score=logit,
+    )
 
 
 def receptive_field(layers: int = 3, kernel: int = 3) -> Sketch:
     """``receptive_field``: what one pixel sees, convolution after convolution, from gradients."""
     side = 2 * layers * (kernel // 2) + 3
-    convolutions = [
-        nn.Conv2d(1, 1, kernel, padding=kernel // 2, bias=False) for _n in range(layers)
-    ]
-    for conv in convolutions:
-        nn.init.ones_(conv.weight)
     states = [torch.zeros(1, 1, side, side, requires_grad=True)]
-    for conv in convolutions:
+    for _layer in range(layers):
+        conv = nn.Conv2d(1, 1, kernel, padding=kernel // 2, bias=False)
+        nn.init.ones_(conv.weight)
         states.append(conv(states[-1]))
     centre = states[-1][0, 0, side // 2, side // 2]
-    seen = [gradient[0, 0] != 0 for gradient in torch.autograd.grad(centre, states[:-1])]
-    last = torch.zeros(side, side, dtype=torch.bool)
-    last[side // 2, side // 2] = True
+    seen = [gradient[0, 0] != 0 for gradient in torch.autograd.grad(centre, states)]
+    sizes = [f"{int(where.any(0).sum())}×{int(where.any(1).sum())}" for where in seen]
     sketch = Sketch()
     cell, gap = 17.0, 56.0
-    sizes = []
-    for rank, where in enumerate([*seen, last]):
+    for rank, (where, size) in enumerate(zip(seen, sizes, strict=True)):
         left = rank * (side * cell + gap)
-        colours = [[CHOSEN if bool(one) else PAPER for one in row] for row in where]
-        grid = sketch.grid(left, 0, colours, cell)
-        size = int(where.any(0).sum())
-        sizes.append(size)
-        sketch.note(
-            grid.area.x, grid.area.bottom + 20, (f"{size}×{size}", LARGE), colour=INK, bold=True
-        )
-        name = "$x$" if rank == 0 else f"$h_{rank}$" if rank < layers else "$y$"
-        sketch.note(grid.area.x, -18, (name, LARGE), colour=INK)
+        area = sketch.grid(left, 0, _marked(where), cell).area
+        sketch.label(area.x, area.bottom + 20, size, bold=True)
+        sketch.label(area.x, -18, ["$x$", *(f"$h_{k}$" for k in range(1, layers)), "$y$"][rank])
         if rank:
-            sketch.arrow((left - gap + 6, grid.area.y), (left - 6, grid.area.y))
-            sketch.note(left - gap / 2, grid.area.y - 30, "conv", f"{kernel}×{kernel}")
-    sketch.title = _("A receptive field grows, convolution after convolution")
-    sketch.description = _(
+            sketch.arrow((left - gap + 6, area.y), (left - 6, area.y))
+            sketch.note(left - gap / 2, area.y - 30, "conv", f"{kernel}×{kernel}")
+    text = _(
         "{grids} squares of {side}×{side} pixels in a row, from the input x to the output y, with "
         "a {kernel}×{kernel} convolution between each two. In y one pixel is orange; in each "
         "square before it, the pixels that it depends on are: {sizes} pixels, from x to y. Each "
         "convolution adds {more} to the side."
-    ).format(
+    )
+    return sketch.described(
+        _("A receptive field grows, convolution after convolution"),
+        text,
         grids=layers + 1,
         side=side,
         kernel=kernel,
-        sizes=", ".join(f"{size}×{size}" for size in sizes),
+        sizes=", ".join(sizes),
         more=kernel - 1,
     )
-    return sketch
 
 
 # Centre, width and height of each class, and where its name stands.
@@ -453,15 +367,9 @@ def function_classes() -> Sketch:
     """``function_classes``: classes that are not nested, and classes that are."""
     sketch = Sketch()
     tints = ("#F9D48A", "#A6DFCB", "#A9D3F0")
-    formulas = (
-        r"$\mathcal{F}_1 \;⊄\; \mathcal{F}_2 \;⊄\; \mathcal{F}_3$",
-        r"$\mathcal{F}_1 \;⊂\; \mathcal{F}_2 \;⊂\; \mathcal{F}_3$",
-    )
-    for panel, classes in enumerate((APART, NESTED)):
-        left = panel * 440.0
+    for left, classes, sign in ((0.0, APART, "⊄"), (440.0, NESTED, "⊂")):
         star = (left + STAR[0], STAR[1])
-        ranks = list(range(3))
-        for rank in reversed(ranks) if classes is NESTED else ranks:
+        for rank in (2, 1, 0) if classes is NESTED else (0, 1, 2):
             x, y, wide, tall = classes[rank][0]
             area = Area(left + x - wide / 2, y - tall / 2, wide, tall)
             sketch.boxes.append(Box(area, Role(tints[rank], "#3A434D", "ellipse"), frame=True))
@@ -470,16 +378,16 @@ def function_classes() -> Sketch:
             spot = (left + near[0], near[1])
             sketch.arrow(spot, star, head=False, dashed=True, colour=FAINT, stroke=1.2)
             sketch.dot(*spot, SHORTCUT)
-            sketch.note(left + x, y, (rf"$\mathcal{{F}}_{rank + 1}$", LARGE), colour=INK)
-        sketch.note(*star, ("★", 20.0), colour=INK)
-        sketch.note(star[0] + 26, star[1] - 2, ("$f^*$", LARGE), colour=INK)
-        sketch.note(left + 185, 362, (formulas[panel], LARGE), colour=INK)
-    sketch.title = _("Classes of functions: nested or not")
-    sketch.description = _(
+            sketch.label(left + x, y, rf"$\mathcal{{F}}_{rank + 1}$")
+        sketch.label(*star, "★", 20.0)
+        sketch.label(star[0] + 26, star[1] - 2, "$f^*$")
+        formula = rf" \;{sign}\; ".join(rf"\mathcal{{F}}_{rank}" for rank in (1, 2, 3))
+        sketch.label(left + 185, 362, f"${formula}$")
+    text = _(
         "Two drawings, each with a star, the function f* looked for, outside three ellipses, the "
         "classes F₁, F₂ and F₃, each larger than the one before. A dot on each ellipse is its "
         "function nearest to the star, joined to it by a dashed line. Left, the classes are not "
         "nested: they lie here and there, and the dot of F₃, the largest, is farther from the star "
         "than that of F₁. Right, each class holds the one before: the dots only come nearer."
     )
-    return sketch
+    return sketch.described(_("Classes of functions: nested or not"), text)

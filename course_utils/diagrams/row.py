@@ -7,26 +7,19 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from course_utils.diagrams.sketch import Area, Box, Sketch, grouped
+from course_utils.diagrams.sketch import Area, Box, Sketch, grouped, shape_text, width_of
 from course_utils.diagrams.style import ROLES, SMALL
-from course_utils.diagrams.tracing import shape_text
 from course_utils.inference import evaluating
 from course_utils.models import count_parameters
 
-__all__ = ["Row", "image_for"]
-
-
-def image_for(module: nn.Module, side: int) -> torch.Tensor:
-    """An input for ``module``, with as many maps as its first convolution reads."""
-    first = next(one for one in module.modules() if isinstance(one, nn.Conv2d))
-    return torch.zeros(1, first.in_channels, side, side)
+__all__ = ["Row"]
 
 
 class Row:
     """Parts of a net side by side, each run on what the last one gave."""
 
-    def __init__(self, sketch: Sketch, x: torch.Tensor, foot: float, gap: float = 18.0) -> None:
-        self.sketch, self.x, self.gap = sketch, x, gap
+    def __init__(self, x: torch.Tensor, *, foot: float, gap: float) -> None:
+        self.sketch, self.x, self.gap = Sketch(), x, gap
         self.foot = foot  # where the two lines of notes begin, below everything
         self.shapes = [tuple(x.shape[1:])]
         self.end: float | None = None  # right edge of the last part
@@ -90,7 +83,7 @@ class Row:
 
     @staticmethod
     def _room(notes: Sequence[str], width: float) -> float:
-        return max(width, *(Sketch.room(ROLES["data"], [(note, SMALL)])[0] - 18 for note in notes))
+        return max(width, *(width_of(note) + 4 for note in notes))
 
     def _write(self, x: float, notes: Sequence[str]) -> None:
         """The shape, and the number of parameters below it, on the two lines of all parts."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Literal
 from xml.etree import ElementTree
 
@@ -21,8 +22,10 @@ from PIL import Image
 
 from course_utils.diagrams.style import (
     CARD,
+    EDGE,
     FAINT,
     INK,
+    LARGE,
     MARGIN,
     MEDIUM,
     RIM,
@@ -31,13 +34,24 @@ from course_utils.diagrams.style import (
     SMALL,
     STROKE,
     Role,
-    contrast,
 )
-from course_utils.plots.figure import DescribedFigure, show_described
+from course_utils.plots.figure import DescribedFigure
 
-__all__ = ["Area", "Box", "Diagram", "Line", "Sketch", "Words", "grouped"]
+__all__ = [
+    "LEADING",
+    "Area",
+    "Box",
+    "Diagram",
+    "Line",
+    "Sketch",
+    "Words",
+    "grouped",
+    "shape_text",
+    "width_of",
+]
 
 Point = tuple[float, float]
+Align = Literal["left", "center"]
 TextLines = Sequence["str | tuple[str, float]"]
 
 SVG = "http://www.w3.org/2000/svg"
@@ -45,6 +59,8 @@ HEAD = 9.0  # length of an arrow's head
 BEND = 9.0  # radius of an arrow's corners
 CAPITAL = 0.73  # height of a capital of DejaVu Sans, in sizes
 LEADING = 1.36  # from line to line, in sizes
+FUNNEL = 9.0  # how much narrower a funnel is at its foot, on each side
+DASHES = (0, (4, 3))
 # A reader's own settings of matplotlib must not change a picture. Words are drawn as outlines, so
 # that they look the same on machines without the font; ``title`` and ``desc`` say them.
 SETTINGS: dict[Any, Any] = {
@@ -86,6 +102,21 @@ def grouped(number: int) -> str:
     return f"{number:,}".replace(",", "\N{THIN SPACE}")
 
 
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape as it is written in a picture.
+
+    >>> shape_text((16, 32, 32))
+    '16×32×32'
+    """
+    return "×".join(map(str, shape)) or "1"
+
+
+def width_of(text: str, size: float = SMALL) -> float:
+    """Width of the ink of a line of text."""
+    left, _top, right, _bottom = _ink(text, size, False)
+    return right - left
+
+
 @dataclass(frozen=True)
 class Area:
     """A rectangle, y growing downwards."""
@@ -113,6 +144,9 @@ class Area:
         """Of the centre."""
         return self.top + self.height / 2
 
+    def moved(self, right: float, down: float) -> Area:
+        return replace(self, left=self.left + right, top=self.top + down)
+
 
 @dataclass(frozen=True)
 class Box:
@@ -128,6 +162,15 @@ class Box:
     # Colours of the cells, row by row, where the box is a grid of pixels.
     cells: tuple[tuple[str, ...], ...] = ()
 
+    def side(self, sign: int, y: float) -> float:
+        """Where an arrow at height ``y`` begins (right side, 1) or ends (left side, -1)."""
+        half = self.area.width / 2
+        if self.cells:
+            half += 4.0  # clear of the pixels
+        if self.role.outline == "funnel":  # the side is slanted
+            half -= FUNNEL * (y - self.area.top) / self.area.height
+        return self.area.x + sign * half
+
 
 @dataclass(frozen=True)
 class Words:
@@ -138,7 +181,7 @@ class Words:
     base: float  # y of the base line
     size: float
     colour: str
-    align: Literal["left", "center", "right"]
+    align: Align
     bold: bool = False
     box: Box | None = None
     cell: tuple[int, int] | None = None  # row and column, in a grid
@@ -147,15 +190,8 @@ class Words:
     def area(self) -> Area:
         """Of the ink."""
         left, top, right, bottom = _ink(self.text, self.size, self.bold)
-        shift = {"left": 0.0, "center": -(left + right) / 2, "right": -right}[self.align]
+        shift = 0.0 if self.align == "left" else -(left + right) / 2
         return Area(self.x + shift + left, self.base + top, right - left, bottom - top)
-
-    @property
-    def ground(self) -> str:
-        """Colour behind the text."""
-        if self.box and self.cell:
-            return self.box.cells[self.cell[0]][self.cell[1]]
-        return self.box.role.fill if self.box else CARD
 
 
 @dataclass(frozen=True)
@@ -189,15 +225,15 @@ class Sketch:
         *,
         width: float = 0.0,
         height: float = 0.0,
-        **options: Any,
+        stroke: float = STROKE,
     ) -> Box:
         """A shape centred on ``(x, y)``, as large as its lines ask for, or larger."""
         kind = ROLES[role] if isinstance(role, str) else role
         wanted, tall = self.room(kind, lines)
         width, height = max(width, wanted), max(height, tall)
-        drawn = Box(Area(x - width / 2, y - height / 2, width, height), kind, **options)
+        drawn = Box(Area(x - width / 2, y - height / 2, width, height), kind, stroke=stroke)
         self.boxes.append(drawn)
-        self.lines_of_text(x, y, lines, box=drawn, colour=kind.ink)
+        self.write(x, y, lines, colour=kind.ink, box=drawn)
         return drawn
 
     @staticmethod
@@ -206,8 +242,7 @@ class Sketch:
         if not lines:
             return 0.0, 0.0
         texts = [_sized(line) for line in lines]
-        inks = [_ink(text, size, False) for text, size in texts]
-        width = max(right - left for left, _top, right, _bottom in inks)
+        width = max(width_of(text, size) for text, size in texts)
         height = sum(size * LEADING for _text, size in texts)
         if role.outline == "disc":
             side = max(30.0, 1.25 * max(width, height))
@@ -215,39 +250,31 @@ class Sketch:
         aside = {"pill": 30.0, "funnel": 34.0, "hexagon": 36.0}.get(role.outline, 22.0)
         return width + aside, height + 14.0
 
-    def lines_of_text(
+    def write(
         self,
         x: float,
         y: float,
         lines: TextLines,
         *,
-        box: Box | None = None,
         colour: str = INK,
-        align: Literal["left", "center", "right"] = "center",
-        bold: bool = False,
+        align: Align = "center",
+        **options: Any,
     ) -> None:
         """Lines one below the other, centred on the height ``y``."""
         texts = [_sized(line) for line in lines]
         top = y - sum(size * LEADING for _text, size in texts) / 2
         for text, size in texts:
-            middle = top + size * LEADING / 2
-            base = middle + size * CAPITAL / 2
-            self.words.append(Words(text, x, base, size, colour, align, bold, box))
+            base = top + size * LEADING / 2 + size * CAPITAL / 2
+            self.words.append(Words(text, x, base, size, colour, align, **options))
             top += size * LEADING
 
-    def note(
-        self,
-        x: float,
-        y: float,
-        *lines: str | tuple[str, float],
-        size: float = SMALL,
-        colour: str = FAINT,
-        align: Literal["left", "center", "right"] = "center",
-        bold: bool = False,
-    ) -> None:
-        """Free lines of text centred on the height ``y``, small and faint unless said otherwise."""
-        sized = [line if isinstance(line, tuple) else (line, size) for line in lines]
-        self.lines_of_text(x, y, sized, colour=colour, align=align, bold=bold)
+    def note(self, x: float, y: float, *texts: str) -> None:
+        """Small and faint lines beside a box: a shape, a number of parameters."""
+        self.write(x, y, [(text, SMALL) for text in texts], colour=FAINT)
+
+    def label(self, x: float, y: float, text: str, size: float = LARGE, **options: Any) -> None:
+        """A name or a formula outside the boxes."""
+        self.write(x, y, [(text, size)], **options)
 
     def grid(
         self,
@@ -262,60 +289,46 @@ class Sketch:
         """A map of pixels: a colour a cell, and a number in it if wanted."""
         area = Area(left, top, side * len(cells[0]), side * len(cells))
         colours = tuple(tuple(row) for row in cells)
-        drawn = Box(area, Role(CARD, "#5A636E", "square"), stroke=1.2, pile=pile, cells=colours)
+        drawn = Box(area, Role(CARD, EDGE, "square"), stroke=1.2, pile=pile, cells=colours)
         self.boxes.append(drawn)
         for row, line in enumerate(numbers):
             for column, text in enumerate(line):
                 x, y = left + side * (column + 0.5), top + side * (row + 0.5)
-                dark = contrast(colours[row][column], INK) >= 4.5
-                self.words.append(
-                    Words(
-                        text,
-                        x,
-                        y + SMALL * CAPITAL / 2,
-                        SMALL,
-                        INK if dark else CARD,
-                        "center",
-                        box=drawn,
-                        cell=(row, column),
-                    )
-                )
+                self.write(x, y, [(text, SMALL)], box=drawn, cell=(row, column))
         return drawn
 
     def put(self, other: Sketch, x: float, y: float) -> None:
         """Another drawing, moved so that the upper left corner of its extent is at ``(x, y)``."""
         extent = other.extent()
         right, down = x - extent.left, y - extent.top
-        moved = {
-            id(box): replace(
-                box,
-                area=replace(box.area, left=box.area.left + right, top=box.area.top + down),
-            )
-            for box in other.boxes
-        }
-        self.boxes += moved.values()
-        for word in other.words:
-            box = moved[id(word.box)] if word.box else None
-            self.words.append(replace(word, x=word.x + right, base=word.base + down, box=box))
-        for line in other.lines:
-            points = tuple((px + right, py + down) for px, py in line.points)
-            self.lines.append(replace(line, points=points))
-        self.dots += [((px + right, py + down), colour) for (px, py), colour in other.dots]
 
-    def frame(
-        self, area: Area, *, fill: str = "#F4F6F8", edge: str = "#9AA3AD", dashed: bool = True
-    ) -> Box:
+        def moved(point: Point) -> Point:
+            return point[0] + right, point[1] + down
+
+        boxes = {id(box): replace(box, area=box.area.moved(right, down)) for box in other.boxes}
+        self.boxes += boxes.values()
+        for word in other.words:
+            x, base = moved((word.x, word.base))
+            self.words.append(replace(word, x=x, base=base, box=boxes.get(id(word.box))))
+        for line in other.lines:
+            self.lines.append(replace(line, points=tuple(map(moved, line.points))))
+        self.dots += [(moved(point), colour) for point, colour in other.dots]
+
+    def frame(self, area: Area) -> Box:
         """A ground behind what belongs together; draw it before what it holds."""
-        drawn = Box(area, Role(fill, edge, "round"), frame=True, dashed=dashed, stroke=1.2)
+        drawn = Box(area, Role("#F4F6F8", "#9AA3AD", "round"), frame=True, dashed=True, stroke=1.2)
         self.boxes.append(drawn)
         return drawn
 
-    def arrow(self, *points: Point, shortcut: bool = False, **options: Any) -> Line:
+    def arrow(self, *points: Point, shortcut: bool = False, **options: Any) -> None:
         """The one arrow of the course, along ``points``; a shortcut is heavier and vermilion."""
         look: dict[str, Any] = {"colour": SHORTCUT, "stroke": 2.4} if shortcut else {}
-        line = Line(tuple(points), **(look | options))
-        self.lines.append(line)
-        return line
+        self.lines.append(Line(points, **(look | options)))
+
+    def join(self, *boxes: Box, y: float = 0.0) -> None:
+        """An arrow at height ``y`` from each box to the next one."""
+        for one, other in pairwise(boxes):
+            self.arrow((one.side(1, y), y), (other.side(-1, y), y))
 
     def dot(self, x: float, y: float, colour: str = INK) -> None:
         """Where one arrow becomes two."""
@@ -324,25 +337,36 @@ class Sketch:
     def extent(self) -> Area:
         """The smallest rectangle around everything."""
         areas = [box.area for box in self.boxes] + [word.area for word in self.words]
-        xs = [side for one in areas for side in (one.left, one.right)]
-        ys = [side for one in areas for side in (one.top, one.bottom)]
-        for line in self.lines:
-            xs += [x for x, _y in line.points]
-            ys += [y for _x, y in line.points]
-        left, top = min(xs), min(ys)
-        return Area(left, top, max(xs) - left, max(ys) - top)
+        points = [(one.left, one.top) for one in areas] + [(one.right, one.bottom) for one in areas]
+        points += [point for line in self.lines for point in line.points]
+        xs, ys = zip(*points, strict=True)
+        return Area(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
 
-    def figure(self) -> Diagram:
-        """The picture itself, on a card just large enough."""
-        return Diagram(self)
+    def described(self, title: str, text: str, **values: Any) -> Sketch:
+        """The sketch, with its title and what there is to see.
+
+        Args:
+            title: a few words.
+            text: whole sentences, ``{name}`` where a value stands.
+            values: shapes and whole numbers, written as the pictures write them, or texts.
+        """
+        self.title = title
+        self.description = text.format(**{name: _said(value) for name, value in values.items()})
+        return self
 
 
 def _sized(line: str | tuple[str, float]) -> tuple[str, float]:
     return (line, MEDIUM) if isinstance(line, str) else line
 
 
+def _said(value: Any) -> str:
+    if isinstance(value, tuple):
+        return shape_text(value)
+    return grouped(value) if isinstance(value, int) else str(value)
+
+
 class Diagram(DescribedFigure):
-    """A drawing that a notebook shows as a PNG of twice its size, with its description.
+    """A drawing on a card just large enough; a notebook shows it as a PNG of twice its size.
 
     Attributes:
         sketch: what is drawn, and where.
@@ -350,39 +374,37 @@ class Diagram(DescribedFigure):
         size: width and height in pixels, as shown.
     """
 
+    size: tuple[int, int]
+
     def __init__(self, sketch: Sketch) -> None:
         content = sketch.extent()
-        self.size = (
-            math.ceil(content.width + 2 * MARGIN),
-            math.ceil(content.height + 2 * MARGIN),
-        )
+        width = math.ceil(content.width + 2 * MARGIN)
+        height = math.ceil(content.height + 2 * MARGIN)
         # At 72 dots an inch a point is a pixel, so sizes of text and lines need no conversion.
-        super().__init__(sketch.description, (self.size[0] / 72, self.size[1] / 72))
+        super().__init__(sketch.description, (width / 72, height / 72))
         self.sketch = sketch
         self.title = sketch.title
+        self.size = (width, height)
         self.set_dpi(72)
         self.set_layout_engine("none")
         self.set_facecolor("none")
         with _settled():
             axes = self.add_axes((0, 0, 1, 1))
             axes.set_axis_off()
-            left = content.x - self.size[0] / 2
-            top = content.y - self.size[1] / 2
-            axes.set_xlim(left, left + self.size[0])
-            axes.set_ylim(top + self.size[1], top)
-            card = Area(left + 0.75, top + 0.75, self.size[0] - 1.5, self.size[1] - 1.5)
+            left, top = content.x - width / 2, content.y - height / 2
+            axes.set_xlim(left, left + width)
+            axes.set_ylim(top + height, top)
+            card = Area(left + 0.75, top + 0.75, width - 1.5, height - 1.5)
             _paint(axes, Box(card, Role(CARD, RIM, "round"), stroke=1.0), corner=12.0)
             for box in sketch.boxes:
                 _paint(axes, box)
             for line in sketch.lines:
                 _trace(axes, line)
-            for (x, y), colour in sketch.dots:
-                _add(axes, Circle((x, y), 3.4, facecolor=colour, edgecolor="none"))
+            for place, colour in sketch.dots:
+                _add(axes, Circle(place, 3.4, facecolor=colour, edgecolor="none"))
             for word in sketch.words:
-                area = word.area
-                ink = _ink(word.text, word.size, word.bold)
                 axes.text(
-                    area.left - ink[0],
+                    word.area.left - _ink(word.text, word.size, word.bold)[0],
                     word.base,
                     word.text,
                     fontsize=word.size,
@@ -426,25 +448,17 @@ class Diagram(DescribedFigure):
         for element in root.findall(f"{{{SVG}}}metadata"):
             root.remove(element)
         # matplotlib measures in points of 72 an inch, and a browser in pixels of 96.
-        root.set("width", str(self.size[0]))
-        root.set("height", str(self.size[1]))
-        root.set("role", "img")
-        texts = said or {"": (self.title, self.description)}
-        place = 0
+        root.attrib |= {"width": str(self.size[0]), "height": str(self.size[1]), "role": "img"}
+        words = []
         for position, tag in enumerate(("title", "desc")):
-            for language, words in texts.items():
+            for language, texts in (said or {"": (self.title, self.description)}).items():
                 element = ElementTree.Element(f"{{{SVG}}}{tag}")
                 if language:
                     element.set("lang", language)
-                element.text = words[position]
-                element.tail = "\n"
-                root.insert(place, element)
-                place += 1
+                element.text, element.tail = texts[position], "\n"
+                words.append(element)
+        root[:0] = words
         return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
-
-    def _ipython_display_(self) -> None:
-        """Show the picture at its size, then its description, folded."""
-        show_described(self.png(), self.description, size=self.size)
 
 
 def _add(axes: Axes, patch: Patch) -> None:
@@ -454,13 +468,13 @@ def _add(axes: Axes, patch: Patch) -> None:
 
 def _paint(axes: Axes, box: Box, corner: float = 7.0) -> None:
     area, role = box.area, box.role
+    left, top, right, bottom = area.left, area.top, area.right, area.bottom
     look: dict[str, Any] = {
-        "facecolor": role.fill,
+        "facecolor": "none" if box.cells else role.fill,
         "edgecolor": role.edge,
         "linewidth": box.stroke,
-        "linestyle": (0, (4, 3)) if box.dashed else "-",
+        "linestyle": DASHES if box.dashed else "-",
     }
-    left, top, right, bottom = area.left, area.top, area.right, area.bottom
     if box.cells:
         _fill_cells(axes, box)
     if role.outline == "disc":
@@ -468,103 +482,74 @@ def _paint(axes: Axes, box: Box, corner: float = 7.0) -> None:
     elif role.outline == "ellipse":
         _add(axes, Ellipse((area.x, area.y), area.width, area.height, **look))
     elif role.outline == "square":
-        if box.cells:
-            look["facecolor"] = "none"
         _add(axes, Rectangle((left, top), area.width, area.height, **look))
     elif role.outline == "funnel":  # narrower below: fewer pixels come out
-        cut = 9.0
-        corners = [(left, top), (right, top), (right - cut, bottom), (left + cut, bottom)]
+        corners = [(left, top), (right, top), (right - FUNNEL, bottom), (left + FUNNEL, bottom)]
         _add(axes, Polygon(corners, closed=True, joinstyle="round", **look))
     elif role.outline == "hexagon":
-        cut, y = 11.0, area.y
-        corners = [
-            (left, y),
-            (left + cut, top),
-            (right - cut, top),
-            (right, y),
-            (right - cut, bottom),
-            (left + cut, bottom),
-        ]
+        inner, outer = left + 11.0, right - 11.0
+        corners = [(left, area.y), (inner, top), (outer, top)]
+        corners += [(right, area.y), (outer, bottom), (inner, bottom)]
         _add(axes, Polygon(corners, closed=True, joinstyle="round", **look))
     else:
         radius = {"pill": area.height / 2, "plaque": 2.0}.get(role.outline, corner)
         radius = min(radius, area.height / 2, area.width / 2)
         style = f"round,pad=0,rounding_size={radius:.4f}"
         _add(axes, FancyBboxPatch((left, top), area.width, area.height, boxstyle=style, **look))
-        if role.outline == "plaque":  # double at the sides, as things set side by side
-            for x in (left + 5.0, right - 5.0):
-                _add(axes, PathPatch(Path([(x, top), (x, bottom)]), edgecolor=role.edge, lw=1.2))
+    if role.outline == "plaque":  # double at the sides, as things set side by side
+        for x in (left + 5.0, right - 5.0):
+            _add(axes, PathPatch(Path([(x, top), (x, bottom)]), edgecolor=role.edge, lw=1.2))
 
 
 def _fill_cells(axes: Axes, box: Box) -> None:
     """One path a colour, and one for the lines between the cells."""
     area = box.area
     side = area.width / len(box.cells[0])
+    xs = [area.left + side * column for column in range(len(box.cells[0]))]
+    ys = [area.top + side * row for row in range(len(box.cells))]
     squares: dict[str, list[Path]] = {}
-    for row, line in enumerate(box.cells):
-        for column, colour in enumerate(line):
-            x, y = area.left + column * side, area.top + row * side
+    for y, line in zip(ys, box.cells, strict=True):
+        for x, colour in zip(xs, line, strict=True):
             square = [(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y)]
             squares.setdefault(colour, []).append(Path(square, closed=True))
     for colour, paths in squares.items():
         whole = Path.make_compound_path(*paths)
         _add(axes, PathPatch(whole, facecolor=colour, edgecolor="none", linewidth=0))
-    rules = [
-        *(
-            Path([(area.left, y), (area.right, y)])
-            for y in (area.top + side * row for row in range(1, len(box.cells)))
-        ),
-        *(
-            Path([(x, area.top), (x, area.bottom)])
-            for x in (area.left + side * column for column in range(1, len(box.cells[0])))
-        ),
-    ]
+    rules = [Path([(area.left, y), (area.right, y)]) for y in ys[1:]]
+    rules += [Path([(x, area.top), (x, area.bottom)]) for x in xs[1:]]
     if rules:
         _add(axes, PathPatch(Path.make_compound_path(*rules), edgecolor="#9AA3AD", linewidth=0.8))
+
+
+def _towards(start: Point, end: Point, distance: float) -> Point:
+    """The point so far from ``start`` on the way to ``end``."""
+    share = distance / math.dist(start, end)
+    return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
 
 
 def _trace(axes: Axes, line: Line) -> None:
     """The line with rounded corners, ending at the base of its head."""
     points = list(line.points)
-    end = points[-1]
     if line.head:
-        (x, y), length = points[-2], math.dist(points[-2], end)
-        along = ((end[0] - x) / length, (end[1] - y) / length)
-        base = (end[0] - HEAD * along[0], end[1] - HEAD * along[1])
+        before, end = points[-2:]
+        base = _towards(end, before, HEAD)
         half = 0.46 * HEAD + 0.25 * line.stroke
-        across = (-along[1] * half, along[0] * half)
-        corners = [
-            end,
-            (base[0] + across[0], base[1] + across[1]),
-            (base[0] - across[0], base[1] - across[1]),
-        ]
+        x, y = half * ((base[1] - end[1]) / HEAD), half * ((end[0] - base[0]) / HEAD)
+        corners = [end, (base[0] + x, base[1] + y), (base[0] - x, base[1] - y)]
         _add(axes, Polygon(corners, closed=True, facecolor=line.colour, edgecolor="none"))
-        points[-1] = (end[0] - 0.8 * HEAD * along[0], end[1] - 0.8 * HEAD * along[1])
+        points[-1] = _towards(end, before, 0.8 * HEAD)
     vertices, codes = [points[0]], [Path.MOVETO]
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        first, second = math.dist(before, corner), math.dist(corner, after)
-        bend = min(BEND, first / 2, second / 2)
-        for far, distance in ((before, first), (after, second)):
-            share = bend / distance
-            near = (
-                corner[0] + share * (far[0] - corner[0]),
-                corner[1] + share * (far[1] - corner[1]),
-            )
-            if far is before:
-                vertices.append(near)
-                codes.append(Path.LINETO)
-            else:
-                vertices += [corner, near]
-                codes += [Path.CURVE3, Path.CURVE3]
-    vertices.append(points[-1])
-    codes.append(Path.LINETO)
+        bend = min(BEND, math.dist(before, corner) / 2, math.dist(corner, after) / 2)
+        vertices += [_towards(corner, before, bend), corner, _towards(corner, after, bend)]
+        codes += [Path.LINETO, Path.CURVE3, Path.CURVE3]
     _add(
         axes,
         PathPatch(
-            Path(vertices, codes),
+            Path([*vertices, points[-1]], [*codes, Path.LINETO]),
             facecolor="none",
             edgecolor=line.colour,
             linewidth=line.stroke,
-            linestyle=(0, (4, 3)) if line.dashed else "-",
+            linestyle=DASHES if line.dashed else "-",
         ),
     )

@@ -7,6 +7,7 @@ from typing import Literal
 
 __all__ = [
     "CARD",
+    "EDGE",
     "FAINT",
     "INK",
     "LARGE",
@@ -21,7 +22,6 @@ __all__ = [
     "WIDEST",
     "Outline",
     "Role",
-    "contrast",
 ]
 
 Outline = Literal["square", "round", "pill", "funnel", "disc", "hexagon", "plaque", "ellipse"]
@@ -37,6 +37,7 @@ INK = "#1B1F24"
 FAINT = "#4A525C"  # second lines: shapes and numbers of parameters
 CARD = "#FFFFFF"  # a picture brings its own ground, for pages that are dark
 RIM = "#C9CFD6"
+EDGE = "#5A636E"  # of pixels and bars
 SHORTCUT = "#C24E00"  # Okabe and Ito's vermilion, dark enough for a thin line on white
 
 
@@ -63,21 +64,3 @@ ROLES = {
     "other": Role("#E4E7EB", "#5A636E", "round"),
     "data": Role("#FFFFFF", "#8A939D", "round"),
 }
-
-
-def contrast(first: str, second: str) -> float:
-    """Contrast ratio of two colours ``#RRGGBB``, from 1 to 21.
-
-    Source: Web Content Accessibility Guidelines 2.1, which ask for 4.5 between text and ground.
-
-    >>> round(contrast("#000000", "#FFFFFF"), 6)
-    21.0
-    """
-    dark, light = sorted((_luminance(first), _luminance(second)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: str) -> float:
-    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -13,8 +14,9 @@ from course_utils.i18n import _
 from course_utils.inference import evaluating
 from course_utils.models.counting import count_parameters
 
-__all__ = ["Graph", "Operator", "describe_module", "shape_text", "trace"]
+__all__ = ["Graph", "Operator", "describe_module", "first_of", "image_for", "trace"]
 
+Kind = TypeVar("Kind", bound=nn.Module)
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 # What changes a tensor's place or type but none of its numbers is no operator of the drawing.
 SILENT = {"contiguous", "detach", "clone", "to", "float", "requires_grad_", "alias"}
@@ -74,58 +76,49 @@ Graph = list[Operator]
 """Operators in the order in which they ran; the inputs come first, the output is last."""
 
 
-def shape_text(shape: tuple[int, ...]) -> str:
-    """A shape as it is written in a picture.
-
-    >>> shape_text((16, 32, 32))
-    '16×32×32'
-    """
-    return "×".join(map(str, shape)) or "1"
-
-
 def describe_module(module: nn.Module) -> tuple[str, tuple[str, ...]]:
     """Role and lines of one of torch's modules.
 
     >>> describe_module(nn.Conv2d(16, 32, 3, stride=2, padding=1))
     ('convolution', ('conv 3×3', 'stride 2'))
     """
-    if isinstance(module, nn.Conv2d):
-        lines = [f"conv {_square(module.kernel_size)}"]
-        if set(module.stride) != {1}:
-            lines.append(f"stride {_single(module.stride)}")
-        if set(module.dilation) != {1}:
-            lines.append(f"dilation {_single(module.dilation)}")
-        if module.groups > 1:
-            lines.append(f"groups {module.groups}")
-        return "convolution", tuple(lines)
-    if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
-        return "normalisation", ("BN",)
-    if isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.InstanceNorm2d):
-        return "normalisation", (type(module).__name__.removesuffix("2d"),)
-    if isinstance(module, nn.AvgPool2d | nn.MaxPool2d):
-        kind = "avg pool" if isinstance(module, nn.AvgPool2d) else "max pool"
-        return "pooling", (f"{kind} {_square(module.kernel_size)}",)
-    if isinstance(module, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
-        average = isinstance(module, nn.AdaptiveAvgPool2d)
-        if module.output_size in (1, (1, 1)):
-            return "pooling", ("GAP" if average else "GMP",)
-        return "pooling", ("avg pool" if average else "max pool",)
-    if isinstance(module, nn.Linear):
-        return "linear", ("linear",)
-    if type(module).__module__ == "torch.nn.modules.activation":
-        return "activation", (type(module).__name__,)
-    if isinstance(module, nn.Flatten | nn.Dropout | nn.Dropout2d):
-        return "other", (type(module).__name__.lower(),)
-    return "other", (type(module).__name__,)
+    name = type(module).__name__
+    pool = "avg pool" if "Avg" in name else "max pool"
+    match module:
+        case nn.Conv2d():
+            return "convolution", tuple(_lines_of(module))
+        case nn.BatchNorm2d() | nn.BatchNorm1d():
+            return "normalisation", ("BN",)
+        case nn.GroupNorm() | nn.LayerNorm() | nn.InstanceNorm2d():
+            return "normalisation", (name.removesuffix("2d"),)
+        case nn.AdaptiveAvgPool2d(output_size=1 | (1, 1)):
+            return "pooling", ("GAP",)
+        case nn.AdaptiveMaxPool2d(output_size=1 | (1, 1)):
+            return "pooling", ("GMP",)
+        case nn.AdaptiveAvgPool2d() | nn.AdaptiveMaxPool2d():
+            return "pooling", (pool,)
+        case nn.AvgPool2d() | nn.MaxPool2d():
+            return "pooling", (f"{pool} {_times(module.kernel_size)}",)
+        case nn.Linear():
+            return "linear", ("linear",)
+        case nn.Flatten() | nn.Dropout() | nn.Dropout2d():
+            return "other", (name.lower(),)
+    is_activation = type(module).__module__ == "torch.nn.modules.activation"
+    return "activation" if is_activation else "other", (name,)
 
 
-def _square(size: Any) -> str:
-    sides = (size, size) if isinstance(size, int) else tuple(size)
-    return "×".join(map(str, sides))
+def _times(sides: int | tuple[int, ...]) -> str:
+    return "×".join(map(str, (sides, sides) if isinstance(sides, int) else sides))
 
 
-def _single(size: tuple[int, ...]) -> str:
-    return str(size[0]) if len(set(size)) == 1 else "×".join(map(str, size))
+def _lines_of(conv: nn.Conv2d) -> Iterator[str]:
+    yield f"conv {_times(conv.kernel_size)}"
+    for option in ("stride", "dilation"):
+        sides = getattr(conv, option)
+        if set(sides) != {1}:
+            yield f"{option} {sides[0] if len(set(sides)) == 1 else _times(sides)}"
+    if conv.groups > 1:
+        yield f"groups {conv.groups}"
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -262,6 +255,16 @@ def _is_torchs(module: nn.Module) -> bool:
     return type(module).__module__.startswith("torch.nn") and not isinstance(module, CONTAINERS)
 
 
+def first_of(kind: type[Kind], module: nn.Module) -> Kind:
+    """The first part of ``module`` of this kind, or itself."""
+    return next(one for one in module.modules() if isinstance(one, kind))
+
+
+def image_for(module: nn.Module, side: int) -> Tensor:
+    """An input for ``module``, with as many maps as its first convolution reads."""
+    return torch.zeros(1, first_of(nn.Conv2d, module).in_channels, side, side)
+
+
 def _needed(graph: Graph, last: int, n_inputs: int) -> Graph:
     """The part of ``graph`` that ``last`` depends on, and the inputs, in order."""
     wanted, todo = set(range(n_inputs)), [last]
@@ -271,8 +274,6 @@ def _needed(graph: Graph, last: int, n_inputs: int) -> Graph:
             wanted.add(place)
             todo += graph[place].reads
     order = sorted(wanted)
-    if order[-1] != last:
-        raise AssertionError("an operator after the answer")  # what it reads ran before it
     where = {old: new for new, old in enumerate(order)}
     kept = [graph[old] for old in order]
     for operator in kept:

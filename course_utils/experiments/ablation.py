@@ -8,17 +8,15 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
 from difflib import SequenceMatcher
 from html import escape
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
-
-from scipy.stats import t as student
 
 from course_utils.arguments import whole_number
 from course_utils.datasets import load
 from course_utils.experiments.families import composed
 from course_utils.experiments.record import Record
 from course_utils.experiments.spec import Spec
-from course_utils.experiments.statistics import CONFIDENCE, points
+from course_utils.experiments.statistics import CONFIDENCE, paired_interval, points
 from course_utils.experiments.store import Store
 from course_utils.experiments.sweeping import sweep
 from course_utils.i18n import _, number
@@ -161,6 +159,9 @@ def difference(
         changes: how many are compared with the base.
         images: on which the errors were measured; None if that is not known.
 
+    Raises:
+        ValueError: fewer than two seeds.
+
     >>> difference({0: 0.25, 1: 0.25}, {0: 0.5, 1: 0.5}, images=360).is_larger_than_noise
     True
     >>> difference({0: 0.1, 1: 0.1}, {0: 0.1 + 1 / 360, 1: 0.1}, images=360).is_larger_than_noise
@@ -169,11 +170,15 @@ def difference(
     by_seed = {seed: changed[seed] - base[seed] for seed in base}
     values = list(by_seed.values())
     rounding = 0 if images is None else 1 / images / 6**0.5  # two roundings, each uniform
-    spread = max(stdev(values), rounding)
-    tail = (1 - CONFIDENCE) / changes / 2
-    half = float(student.ppf(1 - tail, len(values) - 1)) * spread / len(values) ** 0.5
-    mean = fmean(values)
-    return Difference(by_seed, mean, (mean - half, mean + half))
+    confidence = 1 - (1 - CONFIDENCE) / changes
+    interval = paired_interval(values, confidence, least_deviation=rounding)
+    if interval is None:
+        raise _too_few_seeds()
+    return Difference(by_seed, fmean(values), interval)
+
+
+def _too_few_seeds() -> ValueError:
+    return ValueError(_("One seed tells nothing of the noise: give two different seeds or more."))
 
 
 @dataclass(frozen=True)
@@ -343,9 +348,7 @@ def ablate(
         )
     seeds = tuple(dict.fromkeys(whole_number("seeds", seed, at_least=0) for seed in seeds))
     if len(seeds) < 2:
-        raise ValueError(
-            _("One seed tells nothing of the noise: give two different seeds or more.")
-        )
+        raise _too_few_seeds()
     base = replace(base, seed=seeds[0])
     specs: dict[str | None, Spec] = {None: base}
     specs |= {name: _changed(base, name, change) for name, change in changes.items()}

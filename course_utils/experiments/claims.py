@@ -1,12 +1,17 @@
-"""Which runs are being done in a store, so that two sweeps at once share them."""
+"""Which runs are being done in a store, so that two sweeps at once share them.
+
+filelock would do it with one file a run, open as long as the run is claimed: a sweep claims all its
+runs at the start, and 1,019 locks were all that a process may open by default. It leaves each file
+behind, and where the file system has no locks it falls back on files that outlive a killed process.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
 from pathlib import Path
-from types import TracebackType
 
 from course_utils.experiments.spec import Spec
 
@@ -19,12 +24,7 @@ else:
 __all__ = ["Claims"]
 
 FILE = ".sweeps"
-
-# The system's locks are a process's, not a thread's: what this process holds, it must know itself.
-_HELD: set[tuple[Path, int]] = set()
-_DESCRIPTORS: dict[Path, int] = {}
-_USERS: dict[Path, int] = {}
-_GUARD = threading.RLock()
+NONE = -1  # instead of a descriptor
 
 
 class Claims:
@@ -48,83 +48,104 @@ class Claims:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder.resolve() / FILE
+        self._file: _LockFile | None = None
         self._mine: set[int] = set()
-        self._in_use = False
 
     def take(self, spec: Spec) -> bool:
         """Claim a run; False when another sweep has it."""
         offset = _offset(spec)
         with _GUARD:
-            if offset in self._mine:
-                return True
-            if (self._path, offset) in _HELD:
-                return False
-            if not self._in_use:
-                _USERS[self._path] = _USERS.get(self._path, 0) + 1
-                self._in_use = True
-            while not _locked(_descriptor(self._path), offset):
-                if _is_current(self._path):
-                    return False
-                _forget(self._path)
-            if not _is_current(self._path):  # its last user removed it a moment ago
-                _forget(self._path)
-                return self.take(spec)
-            _HELD.add((self._path, offset))
-            self._mine.add(offset)
-        return True
+            if self._file is None:
+                self._file = _FILES.setdefault(self._path, _LockFile(self._path))
+                self._file.users += 1
+            if offset not in self._mine and self._file.lock(offset):
+                self._mine.add(offset)
+            return offset in self._mine
 
     def drop(self, spec: Spec) -> None:
         """Let others have a run: it is done, or given up."""
         offset = _offset(spec)
         with _GUARD:
-            if offset in self._mine:
-                _unlock(_descriptor(self._path), offset)
-                _HELD.discard((self._path, offset))
+            if self._file is not None and offset in self._mine:
+                self._file.unlock(offset)
                 self._mine.discard(offset)
 
     def __enter__(self) -> Claims:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         with _GUARD:
-            for offset in self._mine:
-                _unlock(_descriptor(self._path), offset)
-                _HELD.discard((self._path, offset))
-            self._mine.clear()
-            if not self._in_use:
+            if self._file is None:
                 return
-            self._in_use = False
-            _USERS[self._path] -= 1
-            if not _USERS[self._path]:
-                del _USERS[self._path]
-                _remove(self._path)
+            for offset in self._mine:
+                self._file.unlock(offset)
+            self._mine.clear()
+            self._file.users -= 1
+            if not self._file.users:
+                _FILES.pop(self._path).remove()
+            self._file = None
+
+
+class _LockFile:
+    """The file of one store and the bytes of it that this process has locked.
+
+    The system's locks are a process's, not a thread's, and all of them go when the process closes
+    the file once: so all sweeps of a process share one of these.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.users = path, 0
+        self._held: set[int] = set()
+        self._descriptor = NONE
+
+    def lock(self, offset: int) -> bool:
+        if offset in self._held:
+            return False
+        while True:
+            if self._descriptor == NONE:
+                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            is_locked = _locked(self._descriptor, offset)
+            if self._is_there():
+                break
+            os.close(self._descriptor)  # its last user removed it a moment ago
+            self._descriptor = NONE
+        if is_locked:
+            self._held.add(offset)
+        return is_locked
+
+    def unlock(self, offset: int) -> None:
+        _unlock(self._descriptor, offset)
+        self._held.discard(offset)
+
+    def remove(self) -> None:
+        """Close the file, and remove it unless another process is using it."""
+        if self._descriptor == NONE:
+            return
+        if sys.platform == "win32":
+            os.close(self._descriptor)
+            try:
+                self.path.unlink(missing_ok=True)
+            except PermissionError:
+                return  # the process that has it open will remove it
+        else:
+            if _locked(self._descriptor, 0, length=0) and self._is_there():  # all of it
+                self.path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+
+    def _is_there(self) -> bool:
+        """Whether the file that is open is still the one of that name."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except FileNotFoundError:
+            return False
+
+
+_GUARD = threading.Lock()
+_FILES: dict[Path, _LockFile] = {}
 
 
 def _offset(spec: Spec) -> int:
     return int(spec.hash[:7], 16)  # 28 bits: Windows' locks count in 31
-
-
-def _descriptor(path: Path) -> int:
-    if path not in _DESCRIPTORS:
-        _DESCRIPTORS[path] = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    return _DESCRIPTORS[path]
-
-
-def _forget(path: Path) -> None:
-    os.close(_DESCRIPTORS.pop(path))
-
-
-def _is_current(path: Path) -> bool:
-    """Whether the file that is open is still the one of that name."""
-    try:
-        return os.path.samestat(os.fstat(_DESCRIPTORS[path]), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 if sys.platform == "win32":
@@ -141,13 +162,6 @@ if sys.platform == "win32":
         os.lseek(descriptor, offset, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
-    def _remove(path: Path) -> None:
-        _forget(path)
-        try:
-            path.unlink(missing_ok=True)
-        except PermissionError:
-            return  # another process has it open and will remove it
-
 else:
 
     def _locked(descriptor: int, offset: int, length: int = 1) -> bool:
@@ -158,9 +172,5 @@ else:
         return True
 
     def _unlock(descriptor: int, offset: int) -> None:
-        fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, offset)
-
-    def _remove(path: Path) -> None:
-        if _locked(_descriptor(path), 0, 0) and _is_current(path):  # all of it: nobody else is here
-            path.unlink(missing_ok=True)
-        _forget(path)
+        with contextlib.suppress(OSError):  # where there are no locks, nothing was locked
+            fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, offset)

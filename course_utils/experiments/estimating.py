@@ -6,8 +6,9 @@ import dataclasses
 import heapq
 import itertools
 import math
+import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, wait
 from dataclasses import dataclass
 from statistics import median
@@ -15,14 +16,18 @@ from typing import Literal
 
 import torch
 from torch import nn
+from tqdm.auto import tqdm
 
 from course_utils.experiments.interrupting import PATIENCE, postponed
+from course_utils.experiments.progress import news_of
 from course_utils.experiments.record import Record, describe_machine, peak_megabytes
 from course_utils.experiments.running import prepared, recipe_of
 from course_utils.experiments.spec import Spec
+from course_utils.i18n import _, duration
+from course_utils.tables import Table
 from course_utils.training import evaluate, fit
 
-__all__ = ["Estimate", "estimate", "time_of_all"]
+__all__ = ["Estimate", "estimate", "plan", "time_of_all"]
 
 TRIAL_STEPS = 6  # the first two are slower: libraries choose their algorithms then
 TRIAL_IMAGES = 512
@@ -82,7 +87,11 @@ def trial(spec: Spec) -> Estimate:
 
 
 def estimate(
-    specs: Iterable[Spec], records: Iterable[Record], executor: Executor
+    specs: Iterable[Spec],
+    records: Iterable[Record],
+    executor: Executor,
+    *,
+    progress: bool = False,
 ) -> dict[Spec, Estimate]:
     """What each run will cost, from records of other seeds on this machine or from a trial.
 
@@ -91,6 +100,7 @@ def estimate(
         records: those there are.
         executor: where the runs will be; one trial is done there for each net, all at once, so
             that they are in each other's way as the runs will be.
+        progress: show a bar, where the output is a terminal.
 
     Returns:
         An estimate a spec, without the specs whose trial failed: their runs will say why.
@@ -104,9 +114,20 @@ def estimate(
     unknown = dict.fromkeys(map(_any_seed, wanted)).keys() - known.keys()
     # The shallowest first: the peak of a process that does several is then that of the last.
     in_turn = sorted(unknown, key=lambda spec: spec.depth)
-    with postponed() as let_through:
+    with (
+        postponed() as let_through,
+        tqdm(
+            total=len(in_turn),
+            desc=_("timing a few steps of each net"),
+            leave=False,
+            disable=None if progress and in_turn else True,  # None: unless it is a terminal
+        ) as bar,
+    ):
         trials = {spec: executor.submit(trial, spec) for spec in in_turn}
-        while wait(trials.values(), PATIENCE).not_done:
+        while (trying := wait(trials.values(), PATIENCE)).not_done:
+            bar.update(len(trying.done) - bar.n)
+            if news := news_of(executor):
+                bar.write(news, file=sys.stderr)
             let_through()
     answers = {spec: _from_records(runs) for spec, runs in known.items()}
     answers |= {spec: future.result() for spec, future in trials.items() if not future.exception()}
@@ -137,3 +158,35 @@ def time_of_all(estimates: Mapping[Spec, Estimate], workers: int) -> float:
     for spec in sorted(estimates, key=lambda spec: -spec.depth):
         heapq.heappush(free, heapq.heappop(free) + estimates[spec].seconds)
     return max(free)
+
+
+def plan(
+    specs: Sequence[Spec], found: Mapping[Spec, Record], estimates: Mapping[Spec, Estimate]
+) -> Table:
+    """One line a net: how many runs are there and to be done, and what one costs.
+
+    Args:
+        specs: every run asked for.
+        found: the records there are.
+        estimates: what a run costs, as far as is known.
+
+    >>> len(plan([Spec("plain", 8, seed=seed) for seed in range(3)], {}, {}).rows)
+    1
+    """
+    sources = {"records": _("records in the store"), "steps": _("a few steps, timed")}
+    nets: dict[tuple[str, int], list[Spec]] = {}
+    for spec in dict.fromkeys(specs):
+        nets.setdefault((spec.family, spec.depth), []).append(spec)
+    rows = []
+    for (family, depth), runs in sorted(nets.items()):
+        one = next((estimates[spec] for spec in runs if spec in estimates), None)
+        cost = ["–", "–", "–"]
+        if one is not None:
+            memory = "–" if one.megabytes is None else f"{one.megabytes:.0f} MB"
+            cost = [duration(one.seconds), memory, sources[one.source]]
+        done = sum(spec in found for spec in runs)
+        rows.append([f"{family}-{depth}", done, len(runs) - done, *cost])
+    return Table(
+        [_("net"), _("in the store"), _("to do"), _("a run"), _("memory"), _("estimated from")],
+        rows,
+    )

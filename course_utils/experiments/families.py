@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from course_utils.models.design import (
 )
 from course_utils.models.stages import StageSpec
 
-__all__ = ["FAMILIES", "Builder", "Family", "composed", "family"]
+__all__ = ["FAMILIES", "Builder", "Family", "check_net", "composed", "family"]
 
 Builder = Callable[..., nn.Module]
 """Called as ``builder(depth, in_channels=…, num_classes=…, **family_options)``."""
@@ -30,10 +31,17 @@ Builder = Callable[..., nn.Module]
 
 @dataclass(frozen=True)
 class Family:
-    """A builder of nets, and what refuses a depth that it cannot build with these options."""
+    """A builder of nets, with what is known of it before any net is built.
+
+    Attributes:
+        build: makes a net.
+        check_depth: called with a depth and the options, refuses what cannot be built.
+        options: their names; None where only the builder knows them.
+    """
 
     build: Builder
     check_depth: Callable[..., object]
+    options: tuple[str, ...] | None = None
 
 
 def _plain(depth: int, **options: Any) -> nn.Module:
@@ -50,6 +58,14 @@ def _dense(depth: int, **options: Any) -> nn.Module:
 
 def _composed(depth: int, *, design: Iterable[str], **options: Any) -> nn.Module:
     return compose(from_options(design), **options)
+
+
+def _options_of(builder: Builder) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name in inspect.signature(builder).parameters
+        if name not in ("depth", "in_channels", "num_classes")
+    )
 
 
 def _depth_in_stages(depth: int, /, **_others: Any) -> None:
@@ -85,9 +101,9 @@ def _any_depth(depth: int, /, **_options: Any) -> None:
 
 
 FAMILIES: dict[str, Family] = {
-    "plain": Family(_plain, _depth_in_stages),
-    "residual": Family(_residual, _depth_in_stages),
-    "dense": Family(_dense, _depth_in_dense_blocks),
+    "plain": Family(_plain, _depth_in_stages, ("width",)),
+    "residual": Family(_residual, _depth_in_stages, _options_of(cifar_net)),
+    "dense": Family(_dense, _depth_in_dense_blocks, _options_of(densenet)),
     "composed": Family(_composed, _depth_of_design),
 }
 
@@ -126,6 +142,26 @@ def family(name: str) -> Family:
             ).format(name=name, kind=type(error).__name__, error=error, module=module_name)
         ) from error
     return Family(function, _any_depth)
+
+
+def check_net(name: str, depth: int, options: Mapping[str, Any]) -> None:
+    """Refuse a net that cannot be built, as far as can be told without building it.
+
+    Raises:
+        ValueError: no such family, or none of that depth.
+        TypeError: an option that the family does not have.
+
+    >>> check_net("residual", 20, {"shortcut": "B"})
+    """
+    chosen = family(name)
+    for option in options:
+        if chosen.options is not None and option not in chosen.options:
+            raise TypeError(
+                _('The family "{name}" has no option {option!r}: it has {options}.').format(
+                    name=name, option=option, options=", ".join(chosen.options)
+                )
+            )
+    chosen.check_depth(depth, **options)
 
 
 def composed(design: Iterable[StageSpec]) -> dict[str, Any]:

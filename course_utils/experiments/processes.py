@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from course_utils.i18n import current_language, set_language
 
-__all__ = ["Processes"]
+__all__ = ["Processes", "ending"]
+
+SomeExecutor = TypeVar("SomeExecutor", bound=Executor)
+
+
+@contextlib.contextmanager
+def ending(executor: SomeExecutor) -> Iterator[SomeExecutor]:
+    """An executor whose work is waited for at the end of the block, or given up after an error."""
+    try:
+        yield executor
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    executor.shutdown()
 
 
 def _start_worker(

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 
 from tqdm.auto import tqdm
 
 from course_utils.experiments.record import Record
 from course_utils.experiments.spec import Spec
-from course_utils.i18n import _
+from course_utils.i18n import _, duration, percent
 
-__all__ = ["Bar", "Progress"]
+__all__ = ["Bar", "Progress", "news_of"]
+
+
+def news_of(executor: object) -> str:
+    """What an executor has to tell of its workers; an empty text for most, which tell nothing.
+
+    Raises:
+        RuntimeError: nobody is left to do the work, and that has lasted too long.
+    """
+    news: Callable[[], str] = getattr(executor, "news", str)
+    return news()
 
 
 class Progress:
@@ -26,6 +38,10 @@ class Progress:
     def failed(self, spec: Spec, reason: str, again: bool) -> None:
         """A run gave no record; ``again`` says whether it is tried again."""
 
+    def told(self, sentence: str) -> None:
+        """Something happened that the reader should know of, whatever else is shown."""
+        warnings.warn(sentence, stacklevel=2)
+
     def tick(self) -> None:
         """Time has passed."""
 
@@ -37,50 +53,89 @@ class Bar(Progress):
     """One line: how many runs are done, and the time left.
 
     Args:
-        seconds: how long a run will take, as far as is known; only the ratios matter. By default
-            time goes with depth.
+        seconds: how long a run takes, as far as that is known; by default time goes with depth.
+        workers: runs done at once.
+        lines: say of each run what it gave, in a line of its own. Where the output is a log and
+            not a terminal, these lines are all there is, each with the time left.
     """
 
-    def __init__(self, seconds: Callable[[Spec], float] = lambda spec: spec.depth) -> None:
-        self._seconds = seconds
+    def __init__(
+        self, seconds: Mapping[Spec, float] | None = None, workers: int = 1, lines: bool = False
+    ) -> None:
+        self._seconds, self._workers, self._lines = dict(seconds or {}), max(1, workers), lines
         self._bar: tqdm | None = None
-        self._runs = self._done = 0
+        self._runs = self._saved = 0
+        self._work = self._done = self._started = 0.0
+        self._is_known = False
 
     def start(self, found: Sequence[Record], missing: Sequence[Spec]) -> None:
         """Show the bar, unless there is nothing to do."""
-        self._runs, self._done = len(found) + len(missing), len(found)
-        if missing:
+        self._runs, self._saved = len(found) + len(missing), len(found)
+        self._is_known = self._seconds.keys() >= set(missing)
+        self._work = sum(map(self._cost, missing))
+        self._started = time.monotonic()
+        if missing and (sys.stderr.isatty() or not self._lines):
             # It moves by what a run costs, not by one: the longest come first.
             self._bar = tqdm(
-                total=sum(map(self._seconds, missing)),
-                bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}",
-                smoothing=0,
-                leave=False,
+                total=self._work, bar_format="{percentage:3.0f}%|{bar}| {desc}", leave=False
             )
-            self._say("")
+            self._refresh()
 
     def finished(self, record: Record) -> None:
         """Move the bar on."""
-        self._done += 1
-        if self._bar is not None:
-            self._bar.update(min(self._seconds(record.spec), self._bar.total - self._bar.n))
-        self._say(str(record.spec))
+        self._saved += 1
+        self._done += self._cost(record.spec)
+        if self._lines:
+            self.told(
+                _("{spec}: training error {train}, test error {test}, {time}").format(
+                    spec=record.spec,
+                    train=percent(record.train_error),
+                    test=percent(record.test_error),
+                    time=duration(record.seconds),
+                )
+            )
+        self._refresh()
 
     def failed(self, spec: Spec, reason: str, again: bool) -> None:
-        """Say which run it was."""
-        self._say((_("{spec} is tried again") if again else _("{spec} failed")).format(spec=spec))
+        """Say which run it was, and why."""
+        if not again:
+            self._done += self._cost(spec)
+        outcome = _("tried again") if again else _("given up")
+        self.told(f"{spec}: {reason}; {outcome}")
+        self._refresh()
+
+    def told(self, sentence: str) -> None:
+        """A line that stays, above the bar."""
+        if self._bar is not None:
+            self._bar.write(sentence, file=sys.stderr)
+        else:
+            print(f"{self._state()} | {sentence}", file=sys.stderr, flush=True)
 
     def tick(self) -> None:
-        """Let the clock of the bar go on, where the bar is a line and not a log."""
-        if self._bar is not None and sys.stderr.isatty():
-            self._bar.refresh()
+        """Let the clock go on, where the bar is a line and not a log."""
+        if sys.stderr.isatty():
+            self._refresh()
 
     def stop(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
 
-    def _say(self, what: str) -> None:
+    def _refresh(self) -> None:
         if self._bar is not None:
-            counted = _("{done} of {runs} runs").format(done=self._done, runs=self._runs)
-            self._bar.set_postfix_str(f"{counted}, {what}" if what else counted)
+            self._bar.n = min(self._done, self._work)
+            self._bar.set_description_str(self._state())
+
+    def _cost(self, spec: Spec) -> float:
+        return self._seconds.get(spec, float(spec.depth))
+
+    def _state(self) -> str:
+        counted = _("{done} of {runs} runs").format(done=self._saved, runs=self._runs)
+        elapsed = time.monotonic() - self._started
+        if self._done:
+            left = elapsed * (self._work - self._done) / self._done
+        elif self._is_known:
+            left = max(0.0, self._work / self._workers - elapsed)
+        else:
+            return counted
+        return counted + ", " + _("{time} left").format(time=duration(left))

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from statistics import median
 
 from course_utils.experiments.record import Record
-from course_utils.i18n import _, number, percent
+from course_utils.experiments.statistics import spread
+from course_utils.i18n import _, number
 from course_utils.tables import Table
 
 __all__ = ["results"]
-
-
-def _spread(shares: Sequence[float]) -> str:
-    """Median, and the range when there are several."""
-    middle = percent(median(shares))
-    if len(shares) == 1:
-        return middle
-    return f"{middle}  [{percent(min(shares))}, {percent(max(shares))}]"
 
 
 def results(records: Iterable[Record]) -> Table:
@@ -45,8 +38,8 @@ def results(records: Iterable[Record]) -> Table:
             [
                 f"{family}-{depth}",
                 len(runs),
-                _spread([run.train_error for run in runs]),
-                _spread([run.test_error for run in runs]),
+                spread([run.train_error for run in runs]),
+                spread([run.test_error for run in runs]),
                 number(runs[0].parameters, 12),
                 f"{median(run.seconds for run in runs):.0f}",
             ]

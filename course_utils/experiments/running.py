@@ -15,11 +15,11 @@ from course_utils.datasets import Dataset, load
 from course_utils.experiments.families import family
 from course_utils.experiments.record import Record, describe_machine, peak_megabytes
 from course_utils.experiments.spec import Options, Spec
+from course_utils.i18n import _
 from course_utils.models.counting import count_macs, count_parameters
 from course_utils.training import fit, stream_seed
 
-__all__ = ["build", "prepared", "recipe_of", "run", "train"]
-
+__all__ = ["build", "check_device", "prepared", "recipe_of", "run", "train"]
 
 NOT_FOR_FIT = frozenset(
     ["family", "family_options", "depth", "dataset", "dataset_options", "threads"]
@@ -44,6 +44,30 @@ def _threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not find on this machine.
+
+    Raises:
+        ValueError: it is not there; the sentence names the build of torch.
+
+    >>> check_device("cpu")
+    """
+    kind, _colon, index = device.partition(":")
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if kind == "cpu" or int(index or 0) < there[kind]:
+        return
+    lacks_cuda = kind == "cuda" and torch.version.cuda is None and torch.version.hip is None
+    sentence = (
+        _(
+            "The torch that is installed, {version}, is a build without CUDA: install one for your "
+            "GPU (https://pytorch.org/get-started/locally), or choose the device cpu."
+        )
+        if lacks_cuda
+        else _("torch {version} finds no device {device} on this machine: choose the device cpu.")
+    )
+    raise ValueError(sentence.format(version=torch.__version__, device=device))
 
 
 def build(spec: Spec, dataset: Dataset) -> torch.nn.Module:

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from course_utils.arguments import flag, one_of, whole_number
 from course_utils.datasets import NAMES
-from course_utils.experiments.families import family
+from course_utils.experiments.families import check_net
 from course_utils.i18n import _
 from course_utils.training import Augmentation, Schedule, best_precision
 
@@ -27,6 +27,7 @@ LATER = {"warm_start": False, "reestimate_bn": False, "compiled": False}
 has it is the one that it was, with the hash that it had."""
 
 DEFAULT_EPOCHS = 14
+VARIED = ("family", "depth", "seed")
 DEVICES = ("cpu", "cuda", "mps")
 
 Options = tuple[tuple[str, Any], ...]
@@ -90,7 +91,8 @@ class Spec:
         for name, hint in get_type_hints(Spec).items():
             object.__setattr__(self, name, _checked(name, getattr(self, name), hint))
         one_of("dataset", self.dataset, NAMES)
-        if self.device.split(":")[0] not in DEVICES:
+        kind, colon, index = self.device.partition(":")
+        if kind not in DEVICES or (colon and not index.isdecimal()):
             one_of("device", self.device, DEVICES)
         if self.epochs is not None and self.steps is not None:
             raise ValueError(_("Say how long to train with epochs=… or with steps=…, not both."))
@@ -100,7 +102,7 @@ class Spec:
                     value=self.learning_rate
                 )
             )
-        family(self.family).check_depth(self.depth, **dict(self.family_options))
+        check_net(self.family, self.depth, dict(self.family_options))
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data, for JSON; those of :data:`LATER` only where they say more."""
@@ -220,12 +222,14 @@ def grid(
     >>> [str(spec) for spec in grid(families=["plain"], depths=[8, 20], seeds=[0])]
     ['plain-8, seed 0', 'plain-20, seed 0']
     """
-    unknown = set(options) - {field.name for field in dataclasses.fields(Spec)}
+    # What varies has a parameter of its own, in the plural.
+    named = [field.name for field in dataclasses.fields(Spec)]
+    known = ["families", "depths", "seeds", *(n for n in named if n not in VARIED)]
+    unknown = options.keys() - set(known)
     if unknown:
         raise TypeError(
             _("A run has no option {unknown}. It has: {known}.").format(
-                unknown=", ".join(sorted(unknown)),
-                known=", ".join(field.name for field in dataclasses.fields(Spec)),
+                unknown=", ".join(sorted(unknown)), known=", ".join(known)
             )
         )
     if isinstance(families, str):

@@ -87,7 +87,7 @@ class Store:
             OSError: the disk is full or the directory is gone; the place is left as it was.
         """
         self._put(record.spec, ".json", record.to_json())
-        self._failure_of(record.spec).unlink(missing_ok=True)
+        self.path_of(record.spec).with_suffix(".failed").unlink(missing_ok=True)
 
     def write_failure(self, spec: Spec, reasons: Sequence[str]) -> None:
         """Note that ``spec`` was tried and why it gave no record, once a try.
@@ -97,16 +97,6 @@ class Store:
         """
         tries = "".join(f"- {reason}\n" for reason in reasons)
         self._put(spec, ".failed", f"{spec}\n\n{tries}\n{json.dumps(spec.to_dict(), indent=1)}\n")
-
-    def read_failure(self, spec: Spec) -> str | None:
-        """What :meth:`write_failure` noted, or None: no failure, or a record since then."""
-        try:
-            return self._failure_of(spec).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-
-    def _failure_of(self, spec: Spec) -> Path:
-        return self.path / f"{spec.hash}.failed"
 
     def _put(self, spec: Spec, ending: str, text: str) -> None:
         path = self.path / f"{spec.hash}{ending}"

@@ -6,19 +6,19 @@ import contextlib
 import multiprocessing
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
 import torch
 
+from course_utils.arguments import whole_number
 from course_utils.experiments.claims import Claims
 from course_utils.experiments.interrupting import PATIENCE, postponed
-from course_utils.experiments.processes import Processes
-from course_utils.experiments.progress import Bar, Progress
+from course_utils.experiments.processes import Processes, ending
+from course_utils.experiments.progress import Bar, Progress, news_of
 from course_utils.experiments.record import Record
-from course_utils.experiments.running import run
+from course_utils.experiments.running import check_device, run
 from course_utils.experiments.spec import Spec
 from course_utils.experiments.store import Store
 from course_utils.i18n import _
@@ -57,7 +57,12 @@ def local_executor(
             process.
         per_gpu: runs that share a GPU.
         workers: so many processes, and not as many as pay.
+
+    Raises:
+        ValueError, TypeError: a number of processes below 1, or none.
     """
+    for option, value in (("per_gpu", per_gpu), ("workers", 1 if workers is None else workers)):
+        whole_number(option, value, at_least=1)
     alone: list[dict[str, str]] = [{}]
     pays = _cores() // threads if device == "cpu" else per_gpu
     if device == "cuda":
@@ -150,15 +155,13 @@ def _executor(given: Executor | None, missing: list[Spec]) -> Iterator[Executor 
     if given is not None or not missing:
         yield given
         return
+    for device in {spec.device for spec in missing}:
+        check_device(device)
     own = local_executor(
         len(missing), max(spec.threads for spec in missing), device=missing[0].device
     )
-    try:
+    with ending(own):
         yield own
-    except BaseException:
-        own.shutdown(wait=False, cancel_futures=True)
-        raise
-    own.shutdown()
 
 
 class _Sweep:
@@ -192,12 +195,11 @@ class _Sweep:
                 else:
                     others.append(spec)
             if others:
-                warnings.warn(
+                self.progress.told(
                     _(
                         "Another sweep is doing {number} of these runs in {store}: they are left "
                         "to it, and waited for."
-                    ).format(number=len(others), store=self.store.path),
-                    stacklevel=3,
+                    ).format(number=len(others), store=self.store.path)
                 )
             while self.futures or others:
                 if self.futures:
@@ -209,6 +211,8 @@ class _Sweep:
                 for spec in [spec for spec in others if self.claims.take(spec)]:
                     others.remove(spec)
                     self._begin(spec, True)
+                if news := news_of(self.pool):
+                    self.progress.told(news)
                 self.progress.tick()
                 let_through()
         except BaseException:

@@ -28,6 +28,7 @@ PIXEL_CHANNELS = 3
 def design_depth(design: Iterable[StageSpec]) -> int:
     """Number of layers with weights on the longest path of a design.
 
+    >>> from course_utils.models.stages import conv, gap_head, identity
     >>> design_depth([conv(16), identity(times=3), gap_head()])
     8
     """
@@ -44,6 +45,7 @@ def channel_trace(design: Sequence[StageSpec], in_channels: int) -> list[int]:
     Raises:
         ValueError, TypeError: the design cannot be built, in a sentence that names the stage.
 
+    >>> from course_utils.models.stages import conv, dense, gap_head, transition
     >>> channel_trace([conv(24), dense(6, growth_rate=12), transition(), gap_head()], 3)
     [3, 24, 96, 48]
     """
@@ -109,6 +111,7 @@ def _not_a_stage(position: int, spec: object) -> str:
 def as_options(design: Iterable[StageSpec]) -> tuple[str, ...]:
     """A design as strings, one a line, for a file, a spec of an experiment or another process.
 
+    >>> from course_utils.models.stages import conv, gap_head, identity
     >>> as_options([conv(16), identity(times=3), gap_head()])
     ('conv(16)', 'identity(times=3)', 'gap_head()')
     """
@@ -235,6 +238,7 @@ def compose(
             otherwise when the net runs.
         TypeError: something in the design is not a stage.
 
+    >>> from course_utils.models.stages import conv, gap_head, identity, projection
     >>> design = [conv(16), identity(times=3), projection(32), gap_head()]
     >>> net = compose(design)
     >>> net.depth, net(torch.rand(2, 3, 32, 32)).shape

@@ -74,6 +74,7 @@ def gap_net(
     Source: the head is that of Lin et al. 2013, arXiv 1312.4400, section 3.2, with the linear
     layer of Zhou et al. 2016, arXiv 1512.04150, section 2.
 
+    >>> import torch
     >>> net = gap_net()
     >>> images = torch.rand(2, 3, 64, 64)
     >>> net.features(images).shape, net(images).shape

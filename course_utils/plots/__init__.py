@@ -1,8 +1,7 @@
 """Every figure that a lesson shows, each with a description for those who cannot see it."""
 
-from course_utils.plots.cam import denormalised, map_grid, scene_grid, score_ladder
+from course_utils.plots.cam import denormalised, map_grid, scene_grid
 from course_utils.plots.convolution import (
-    error_dots,
     layer_costs,
     pixel_mixture,
     sheet_answers,
@@ -10,7 +9,6 @@ from course_utils.plots.convolution import (
 from course_utils.plots.densenet import (
     bottleneck_weights,
     cut_maps,
-    error_by_cost,
     gradient_profiles,
     reuse_maps,
 )
@@ -21,6 +19,7 @@ from course_utils.plots.designs import (
     stage_costs,
 )
 from course_utils.plots.experiments import (
+    error_by_cost,
     error_by_depth,
     learning_curves,
     published_beside,
@@ -28,7 +27,7 @@ from course_utils.plots.experiments import (
     train_against_test,
 )
 from course_utils.plots.figure import DescribedFigure
-from course_utils.plots.measurements import lines
+from course_utils.plots.measurements import error_dots, lines, score_ladder
 
 __all__ = [
     "DescribedFigure",

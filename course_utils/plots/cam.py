@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
@@ -12,14 +12,14 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from course_utils.i18n import _, number, percent
-from course_utils.plots.figure import DescribedFigure, finish, style_of
+from course_utils.i18n import _, number
+from course_utils.plots.figure import DescribedFigure
 
-__all__ = ["denormalised", "map_grid", "scene_grid", "score_ladder"]
+__all__ = ["denormalised", "map_grid", "scene_grid"]
 
 # Perceptual: equal steps of the value look equal. A signed map has a colour for each sign.
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
@@ -134,44 +134,21 @@ def map_grid(
     Raises:
         ValueError: maps or images of the wrong shape, number or range.
     """
-    if maps.dim() != 3 or maps.numel() == 0:
-        raise ValueError(
-            _("The maps have shape {shape}: expected (N, h, w), at least one.").format(
-                shape=tuple(maps.shape)
-            )
-        )
-    values = maps.detach().cpu().float().numpy()  # (N, h, w)
-    if not np.isfinite(values).all():
-        raise ValueError(_("The maps hold NaN or infinite values, which have no colour."))
-    count = len(values)
-    pictures = None
-    if images is not None:
-        if len(images) not in (1, count):
-            raise ValueError(
-                _("There are {images} images for {maps} maps: expected as many, or one.").format(
-                    images=len(images), maps=count
-                )
-            )
-        grey = _drawable(images) @ np.array(LUMINANCE, np.float32)  # (N or 1, H, W)
-        pictures = np.broadcast_to(grey, (count, *grey.shape[1:]))
-    names = _titles(titles, count)
-    figure, panels = _panels(count, columns, room_for_bars=not shared)
+    values = _finite(maps)
+    names = _titles(titles, len(values))
+    grey = None if images is None else _grey(images, len(values))
+    figure, panels = _panels(len(values), columns, room_for_bars=not shared)
     for index, axes in enumerate(panels):
         everything = values if shared else values[index]
         signed = bool(everything.min() < 0)
-        height, width = values.shape[1:] if pictures is None else pictures.shape[1:3]
-        extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-        if pictures is None:
-            colours: str | Colormap = DIVERGING if signed else SEQUENTIAL
-        else:
-            axes.imshow(pictures[index], cmap="gray", vmin=0, vmax=1, extent=extent)
-            colours = _colours(signed, opacity)
+        colours: str | Colormap = DIVERGING if signed else SEQUENTIAL
+        extent = None
+        if grey is not None:
+            under = axes.imshow(grey[index], cmap="gray", vmin=0, vmax=1)
+            colours, extent = _colours(signed, opacity), under.get_extent()
+        norm = _scale(everything, signed)
         drawn = axes.imshow(
-            values[index],
-            cmap=colours,
-            norm=_scale(everything, signed),
-            extent=extent,
-            interpolation="nearest",
+            values[index], cmap=colours, norm=norm, extent=extent, interpolation="nearest"
         )
         if truth is not None:
             _draw_boxes(axes, truth[index], TRUTH, "-")
@@ -184,6 +161,32 @@ def map_grid(
         _bar(figure, drawn, panels, label)
     figure.description = _described(description, names, values)
     return figure
+
+
+def _finite(maps: Tensor) -> NDArray[np.float32]:
+    """Maps ``(N, h, w)`` that can be drawn."""
+    if maps.dim() != 3 or maps.numel() == 0:
+        raise ValueError(
+            _("The maps have shape {shape}: expected (N, h, w), at least one.").format(
+                shape=tuple(maps.shape)
+            )
+        )
+    values: NDArray[np.float32] = maps.detach().cpu().float().numpy()
+    if not np.isfinite(values).all():
+        raise ValueError(_("The maps hold NaN or infinite values, which have no colour."))
+    return values
+
+
+def _grey(images: Tensor, count: int) -> NDArray[np.float32]:
+    """The grey of ``count`` images, or of one as often: ``(N, H, W)``."""
+    if len(images) not in (1, count):
+        raise ValueError(
+            _("There are {images} images for {maps} maps: expected as many, or one.").format(
+                images=len(images), maps=count
+            )
+        )
+    grey = _drawable(images) @ np.array(LUMINANCE, np.float32)
+    return np.broadcast_to(grey, (count, *grey.shape[1:]))
 
 
 def scene_grid(
@@ -226,47 +229,6 @@ def scene_grid(
     return figure
 
 
-def score_ladder(
-    scores: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str, description: str = ""
-) -> DescribedFigure:
-    """Measures one under the other, each with the scores of several contestants in [0, 1].
-
-    A contestant's marker is the median of its repetitions, its bar the lowest and the highest.
-
-    Args:
-        scores: for each measure, for each contestant, one number a repetition.
-        xlabel: what the numbers are.
-        description: what there is to see; every median follows it.
-
-    Raises:
-        ValueError: nothing to draw.
-    """
-    if not scores:
-        raise ValueError(_("There is nothing to draw: no scores were given."))
-    contestants = list(dict.fromkeys(name for row in scores.values() for name in row))
-    figure = DescribedFigure("", (8.0, 1.2 + 0.5 * len(scores)))
-    axes = figure.subplots()
-    said = []
-    for place, (measure, row) in enumerate(scores.items()):
-        axes.axhline(place, color="#BBBBBB", linewidth=0.6, zorder=0)
-        for name, values in row.items():
-            style = style_of(contestants.index(name))
-            low, middle, high = np.quantile(100 * np.asarray(values, float), (0, 0.5, 1))
-            axes.plot([low, high], [place, place], color=style["color"], linewidth=4, alpha=0.35)
-            axes.plot(middle, place, style["marker"], color=style["color"], markersize=9)
-            said.append(f"{measure}, {name}: {percent(middle / 100)}")
-    for name in contestants:
-        style = style_of(contestants.index(name))
-        axes.plot([], [], style["marker"], color=style["color"], markersize=8, label=name)
-    axes.set_xlim(0, 100)
-    finish(axes, xlabel, "")
-    axes.set_yticks(range(len(scores)), list(scores))  # the names, after the axis got numbers
-    axes.set_ylim(len(scores) - 0.5, -0.5)
-    figure.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=4)
-    figure.description = f"{description} {'; '.join(said)}.".strip()
-    return figure
-
-
 def _titles(titles: Sequence[str], count: int) -> list[str]:
     """As many titles as panels, empty ones if none were given."""
     if titles and len(titles) != count:
@@ -285,20 +247,16 @@ def _panels(
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     width = PANEL * (1.28 if room_for_bars else 1.0)
-    figure = DescribedFigure("", (max(3.2, width * columns), (PANEL + 0.25) * rows))
-    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    inches = (max(3.2, width * columns), (PANEL + 0.25) * rows)
+    figure, panels = DescribedFigure.blank(inches, rows, columns)
     for axes in panels:
         axes.axis("off")
     return figure, panels[:count]
 
 
 def _bar(figure: DescribedFigure, drawn: Any, axes: Any, label: str) -> None:
-    """A colour bar, its numbers written as the reader's language does."""
-    bar = figure.colorbar(drawn, ax=axes, fraction=0.05, shrink=0.85, pad=0.02)
-    bar.locator = matplotlib.ticker.MaxNLocator(4)
-    bar.formatter = FuncFormatter(lambda value, _position: number(value, 3))
-    bar.ax.tick_params(labelsize=8)
-    bar.set_label(label, fontsize=9)
+    ticks = MaxNLocator(4)
+    figure.colour_bar(drawn, axes, label, fraction=0.05, shrink=0.85, pad=0.02, ticks=ticks)
 
 
 def _draw_boxes(axes: Axes, boxes: Tensor, colour: str, line: Any) -> None:

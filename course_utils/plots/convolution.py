@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.colors import BoundaryNorm
 from matplotlib.patches import ConnectionPatch, Rectangle
-from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 from torch.nn import functional as F
 
 from course_utils.datasets.digit_sheets import Sheet
 from course_utils.detection import Finding
 from course_utils.i18n import _, number, percent
-from course_utils.plots.figure import DescribedFigure, finish, style_of
+from course_utils.plots.figure import PALETTE, DescribedFigure, finish, style_of
 
-__all__ = ["error_dots", "layer_costs", "pixel_mixture", "sheet_answers"]
+__all__ = ["layer_costs", "pixel_mixture", "sheet_answers"]
 
 # Ten classes want ten colours, and Okabe and Ito's palette has six: so a viridis of ten steps,
 # light to dark, and the class written in digits wherever it matters.
 CLASS_COLOURS = "viridis"
+FRAME = PALETTE[1]
 
 
 def layer_costs(
@@ -44,8 +43,7 @@ def layer_costs(
         raise ValueError(
             _("Each layer needs a name, a number of parameters, of multiply-adds, and its kind.")
         )
-    figure = DescribedFigure("", (9.0, 0.9 + 0.24 * len(names)))
-    panels = figure.subplots(1, 2, sharey=True)
+    figure, panels = DescribedFigure.blank((9.0, 0.9 + 0.24 * len(names)), 1, 2, sharey=True)
     kinds = {False: _("convolution"), True: _("dense layer")}
     said = []
     for axes, values, what in (
@@ -54,12 +52,11 @@ def layer_costs(
     ):
         shares = 100 * np.asarray(values, float) / sum(values)
         for kind, label in kinds.items():
-            style = style_of(int(kind))
             chosen = [place for place, one in enumerate(dense) if bool(one) is kind]
             axes.barh(
                 chosen,
                 shares[chosen],
-                color=style["color"],
+                color=style_of(int(kind))["color"],
                 hatch="///" if kind else "",
                 edgecolor="white",
                 label=label,
@@ -162,62 +159,11 @@ def _numbers(axes: Axes, values: Tensor, pixel: tuple[int, int], title: str) -> 
     for (row, column), value in np.ndenumerate(table):
         axes.text(column, row, number(float(value), 3), ha="center", va="center", fontsize=9)
     row, column = pixel
-    axes.add_patch(
-        Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2.5)
-    )
+    corner = (column - 0.5, row - 0.5)
+    axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=FRAME, linewidth=2.5))
     axes.set_title(title, fontsize=11)
     axes.set_xticks([])
     axes.set_yticks([])
-
-
-def error_dots(
-    errors: Mapping[str, Mapping[str, Sequence[float]]],
-    *,
-    xlabel: str,
-    ylabel: str,
-    description: str = "",
-) -> DescribedFigure:
-    """Errors as dots, one a seed, contestants side by side in each group, a bar at the median.
-
-    Args:
-        errors: for each group, for each contestant, shares in [0, 1], one a seed.
-        xlabel: what tells the groups apart.
-        ylabel: what the errors are.
-        description: what there is to see; every median follows it.
-
-    Raises:
-        ValueError: nothing to draw.
-    """
-    if not errors or not any(errors.values()):
-        raise ValueError(_("There is nothing to draw: no errors were given."))
-    contestants = list(dict.fromkeys(name for row in errors.values() for name in row))
-    figure = DescribedFigure("", (7.2, 3.9))
-    axes = figure.subplots()
-    said = []
-    width = 0.8 / len(contestants)
-    for place, (group, row) in enumerate(errors.items()):
-        for name, values in row.items():
-            index = contestants.index(name)
-            style = style_of(index)
-            center = place + (index - (len(contestants) - 1) / 2) * width
-            spread = width * np.linspace(-0.25, 0.25, len(values))
-            percents = 100 * np.asarray(values, float)
-            axes.plot(center + spread, percents, style["marker"], color=style["color"], alpha=0.7)
-            middle = float(np.median(percents))
-            axes.hlines(
-                middle, center - 0.38 * width, center + 0.38 * width, color=style["color"], lw=2
-            )
-            said.append(f"{group}, {name}: {percent(middle / 100)}")
-    for index, name in enumerate(contestants):
-        style = style_of(index)
-        axes.plot([], [], style["marker"], color=style["color"], label=name)
-    finish(axes, xlabel, ylabel)
-    axes.set_xticks(range(len(errors)), list(errors))
-    axes.set_xlim(-0.5, len(errors) - 0.5)
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    figure.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=3)
-    figure.description = f"{description} {'; '.join(said)}.".strip()
-    return figure
 
 
 def sheet_answers(
@@ -252,52 +198,31 @@ def sheet_answers(
             )
         )
     probabilities, classes = F.softmax(logits.detach().cpu(), 0).max(0)  # (rows, columns)
-    figure = DescribedFigure("", (11.0, 2.7))
-    left, middle, right = figure.subplots(1, 3)
-    left.imshow(sheet.image[0].numpy(), cmap="Greys", vmin=0, vmax=1)
-    for one in findings:
-        left.add_patch(
-            Rectangle(
-                (one.column - 0.5, one.row - 0.5),
-                side,
-                side,
-                fill=False,
-                edgecolor="#D55E00",
-                linewidth=1.6,
-            )
-        )
-        left.text(
-            one.column + side,
-            one.row,
-            str(one.label),
-            color="white",
-            fontsize=9,
-            ha="right",
-            va="top",
-            bbox={"facecolor": "#D55E00", "edgecolor": "none", "pad": 1},
-        )
-    title = _("the sheet, and what is announced") if findings else _("the sheet")
-    left.set_title(title, fontsize=10)
+    figure, (left, middle, right) = DescribedFigure.blank((11.0, 2.7), 1, 3)
+    _draw_sheet(left, sheet, findings, side)
     drawn = middle.imshow(
         np.ma.masked_greater_equal(classes.numpy(), num_digits),
-        cmap=_class_colours(num_digits),
+        cmap=matplotlib.colormaps[CLASS_COLOURS].resampled(num_digits),
         norm=BoundaryNorm(np.arange(num_digits + 1) - 0.5, num_digits),
         interpolation="nearest",
     )
     middle.set_facecolor("#DDDDDD")
     middle.set_title(_("most likely class at each position"), fontsize=10)
-    bar = figure.colorbar(drawn, ax=middle, ticks=range(num_digits), shrink=0.86, pad=0.02)
-    bar.ax.tick_params(labelsize=8)
+    figure.colour_bar(drawn, middle, shrink=0.86, pad=0.02, ticks=range(num_digits))
     drawn = right.imshow(
         probabilities.numpy(), cmap="cividis", vmin=0, vmax=1, interpolation="nearest"
     )
     right.set_title(_("its probability"), fontsize=10)
-    bar = figure.colorbar(drawn, ax=right, shrink=0.86, pad=0.02)
-    bar.formatter = FuncFormatter(lambda value, _position: number(value, 2))
-    bar.ax.tick_params(labelsize=8)
+    figure.colour_bar(drawn, right, shrink=0.86, pad=0.02)
     for axes in (left, middle, right):
         axes.set_xticks([])
         axes.set_yticks([])
+    announced = [
+        _("{label} at row {row}, column {column}").format(
+            label=one.label, row=one.row, column=one.column
+        )
+        for one in findings
+    ]
     figure.description = _(
         "{description} Left, a sheet with {digits} digits; in the middle the most likely class at "
         "each of {rows} × {columns} positions, right its probability, above 90% at {sure} of them. "
@@ -308,17 +233,26 @@ def sheet_answers(
         rows=classes.shape[0],
         columns=classes.shape[1],
         sure=percent(float((probabilities > 0.9).float().mean())),
-        findings=", ".join(
-            _("{label} at row {row}, column {column}").format(
-                label=one.label, row=one.row, column=one.column
-            )
-            for one in findings
-        )
-        or _("nothing"),
+        findings=", ".join(announced) or _("nothing"),
     )
     return figure
 
 
-def _class_colours(count: int) -> Any:
-    colours = matplotlib.colormaps[CLASS_COLOURS](np.linspace(0, 1, count))
-    return ListedColormap(colours)
+def _draw_sheet(axes: Axes, sheet: Sheet, findings: Sequence[Finding], side: int) -> None:
+    """A sheet, each digit announced in a frame with its name."""
+    axes.imshow(sheet.image[0].numpy(), cmap="Greys", vmin=0, vmax=1)
+    for one in findings:
+        corner = (one.column - 0.5, one.row - 0.5)
+        axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=FRAME, linewidth=1.6))
+        axes.text(
+            one.column + side,
+            one.row,
+            str(one.label),
+            color="white",
+            fontsize=9,
+            ha="right",
+            va="top",
+            bbox={"facecolor": FRAME, "edgecolor": "none", "pad": 1},
+        )
+    title = _("the sheet, and what is announced") if findings else _("the sheet")
+    axes.set_title(title, fontsize=10)

@@ -1,24 +1,25 @@
-"""Figures of dense nets: what a bottleneck saves, gradients by layer, error by cost, map reuse."""
+"""Figures of dense nets: what a bottleneck saves, gradients by layer, maps read again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import median
 from typing import Any
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter
 
-from course_utils.experiments import Record
-from course_utils.i18n import _, number, percent
-from course_utils.plots.experiments import error_name, require_records
-from course_utils.plots.figure import FAMILIES, INK, DescribedFigure, finish, style_of
+from course_utils.i18n import _, number
+from course_utils.plots.figure import INK, DescribedFigure, family_style, finish
+from course_utils.plots.measurements import draw_median, lines
 
-__all__ = ["bottleneck_weights", "cut_maps", "error_by_cost", "gradient_profiles", "reuse_maps"]
+__all__ = ["bottleneck_weights", "cut_maps", "gradient_profiles", "reuse_maps"]
+
+Tables = Sequence[Sequence[Sequence[float]]]
 
 
 def bottleneck_weights(
@@ -38,16 +39,17 @@ def bottleneck_weights(
         raise ValueError(
             _("Give as many numbers of weights as of maps, for both layers, and two at least.")
         )
-    figure = DescribedFigure("", (7.2, 4.0))
-    axes = figure.subplots()
-    for index, (values, label) in enumerate(
-        (
-            (direct, _("3×3 convolution alone")),
-            (narrowed, _("1×1 convolution (bottleneck), then 3×3")),
-        )
-    ):
-        style = style_of(index) | {"markevery": max(1, len(channels) // 8), "markersize": 5}
-        axes.plot(channels, values, label=label, **style)
+    figure = lines(
+        {
+            _("3×3 convolution alone"): [direct],
+            _("1×1 convolution (bottleneck), then 3×3"): [narrowed],
+        },
+        x=channels,
+        xlabel=_("maps that the layer reads"),
+        ylabel=_("weights"),
+    )
+    (axes,) = figure.axes
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
     said = _("The two lines do not cross.")
     crossing = _crossing(channels, np.subtract(direct, narrowed))
     if crossing is not None:
@@ -62,8 +64,6 @@ def bottleneck_weights(
         said = _(
             "They cross at {maps} maps: the bottleneck costs weights below, and saves some above."
         ).format(maps=number(crossing, 4))
-    finish(axes, _("maps that the layer reads"), _("weights"))
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
     figure.description = _(
         "Two rising lines, weights of a dense layer against the maps that it reads, with and "
         "without a bottleneck; the second starts higher and rises more slowly. {said}"
@@ -95,25 +95,12 @@ def gradient_profiles(
     """
     if not norms or not all(norms.values()):
         raise ValueError(_("There is nothing to draw: no gradients were given."))
-    figure = DescribedFigure("", (4.6 * len(norms), 4.0))
-    panels = figure.subplots(1, len(norms), sharey=True, squeeze=False)[0]
+    figure, panels = DescribedFigure.blank((4.6 * len(norms), 4.0), 1, len(norms), sharey=True)
     said = []
     for axes, (moment, nets) in zip(panels, norms.items(), strict=True):
         for name, runs in nets.items():
-            if len({len(run) for run in runs}) != 1:
-                raise ValueError(
-                    _("Series {name!r} needs repetitions of one length, and at least one.").format(
-                        name=name
-                    )
-                )
-            table = np.asarray(runs, dtype=float)  # (seeds, convolutions)
-            where = np.arange(1, table.shape[1] + 1)
-            style = _net_style(name.rsplit("-", 1)[0], 0) | {"markevery": 6, "markersize": 5}
-            axes.fill_between(
-                where, table.min(0), table.max(0), color=style["color"], alpha=0.15, linewidth=0
-            )
-            middle = np.median(table, 0)
-            axes.plot(where, middle, label=name, **style)
+            style = family_style(name.rsplit("-", 1)[0]) | {"markevery": 6}
+            middle = draw_median(axes, name, runs, style)
             said.append(
                 _("{moment}, {name}: first {first}, last {last}, largest / smallest {span}").format(
                     moment=moment,
@@ -124,88 +111,14 @@ def gradient_profiles(
                 )
             )
         axes.set_yscale("log")
-        finish(
-            axes,
-            _("convolution, from input to output"),
-            _("norm of the gradient") if axes is panels[0] else "",
-            moment,
-        )
+        ylabel = _("norm of the gradient") if axes is panels[0] else ""
+        finish(axes, _("convolution, from input to output"), ylabel, moment)
     panels[-1].legend(frameon=False, fontsize=9)
     figure.description = _(
         "Norm of the gradient of each convolution, logarithmic scale, one panel per moment of the "
         "training, one line per net. {said}."
     ).format(said="; ".join(said))
     return figure
-
-
-def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> DescribedFigure:
-    """Final error against parameters, multiply-adds and seconds: a dot a run, a mark a net.
-
-    Args:
-        records: of one experiment; runs of one family and depth are one net.
-        measure: ``"train_error"`` or ``"test_error"``.
-
-    Raises:
-        ValueError: no records, or another measure.
-    """
-    require_records(records)
-    error = error_name(measure)
-    nets: dict[tuple[str, int], list[Record]] = {}
-    for record in records:
-        nets.setdefault((record.spec.family, record.spec.depth), []).append(record)
-    figure = DescribedFigure("", (10.0, 3.9))
-    panels = figure.subplots(1, 3, sharey=True)
-    costs: tuple[tuple[str, Callable[[Record], float]], ...] = (
-        (_("parameters (thousands)"), lambda run: run.parameters / 1e3),
-        (_("multiply-adds per image (millions)"), lambda run: run.macs / 1e6),
-        (_("training time (s)"), lambda run: run.seconds),
-    )
-    for axes, (label, cost) in zip(panels, costs, strict=True):
-        for (family, depth), runs in nets.items():
-            style = _net_style(family, sum(f == family and d > depth for f, d in nets))
-            x = [cost(run) for run in runs]
-            y = [100 * getattr(run, measure) for run in runs]
-            axes.plot(x, y, style["marker"], color=style["color"], alpha=0.45)
-            axes.plot(
-                median(x),
-                median(y),
-                style["marker"],
-                color=style["color"],
-                markersize=11,
-                markerfacecolor="none",
-                markeredgewidth=1.8,
-                label=f"{family}-{depth}",
-            )
-        finish(axes, label, error if axes is panels[0] else "")
-        axes.set_xlim(left=0)
-        low, high = axes.get_ylim()
-        axes.set_ylim(min(low, -0.05 * high), high)
-    panels[0].legend(frameon=False, fontsize=9)
-    said = "; ".join(
-        _("{name}: {error} (from {low} to {high}), {parameters} parameters, {macs}").format(
-            name=f"{family}-{depth}",
-            error=percent(median(getattr(run, measure) for run in runs)),
-            low=percent(min(getattr(run, measure) for run in runs)),
-            high=percent(max(getattr(run, measure) for run in runs)),
-            parameters=number(runs[0].parameters, 12),
-            macs=_("{number} million multiply-adds").format(number=number(runs[0].macs / 1e6, 3)),
-        )
-        for (family, depth), runs in nets.items()
-    )
-    figure.description = _(
-        "{measure} against three costs, a panel each: parameters, multiply-adds, training time. "
-        "A small mark a run, a large one for the medians of a net. {said}."
-    ).format(measure=error.capitalize(), said=said)
-    return figure
-
-
-def _net_style(family: str, deeper: int) -> dict[str, Any]:
-    """The family's own style for its deepest net; others for those with ``deeper`` ones."""
-    place = FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
-    return style_of(place + len(FAMILIES) * deeper)
-
-
-Tables = Sequence[Sequence[Sequence[float]]]
 
 
 def reuse_maps(shares: Mapping[str, Tables]) -> DescribedFigure:
@@ -265,52 +178,49 @@ def _block_tables(
     if not rows or not len(rows[0]) or len({len(row) for row in rows}) != 1:
         raise ValueError(_("Give one table of weights for each block, as many at each moment."))
     blocks = len(rows[0])
-    figure = DescribedFigure("", (3.2 * blocks + 0.8, 3.0 * len(rows) + 0.4))
-    panels = figure.subplots(len(rows), blocks, squeeze=False)
-    said = []
+    size = (3.2 * blocks + 0.8, 3.0 * len(rows) + 0.4)
+    figure, panels = DescribedFigure.blank(size, len(rows), blocks)
     palette = matplotlib.colormaps[colours]
-    for row, (moment, blocks_of_moment) in zip(panels, tables.items(), strict=True):
+    said = []
+    for row, (moment, tables_of_moment) in enumerate(tables.items()):
         spans = []
-        for place, (axes, table) in enumerate(zip(row, blocks_of_moment, strict=True)):
+        for place, table in enumerate(tables_of_moment):
+            axes = panels[row * blocks + place]
             values = np.ma.masked_invalid(np.asarray(table, dtype=float))  # (sources, readers)
             axes.imshow(values, cmap=palette, norm=norm, aspect="equal")
-            for source, reader in zip(*np.nonzero(~np.ma.getmaskarray(values)), strict=True):
-                value = float(values[source, reader])
-                light = sum(palette(norm(value))[:3]) > 1.5
-                axes.text(
-                    reader,
-                    source,
-                    number(round(value, 2), 3),
-                    ha="center",
-                    va="center",
-                    fontsize=7,
-                    color=INK if light else "white",
-                )
-            sources, readers = values.shape
-            end = _("classifier") if place == blocks - 1 else _("T")
-            axes.set_xticks(range(readers), [*map(str, range(1, readers)), end], fontsize=8)
-            if place == blocks - 1:
-                # As small as the numbers: the word is wider than its square.
+            _write_squares(axes, values, lambda value: sum(palette(norm(value))[:3]) > 1.5)
+            last = place == blocks - 1
+            _name_squares(axes, values.shape, _("classifier") if last else _("T"))
+            if last:  # as small as the numbers: the word is wider than its square
                 axes.get_xticklabels()[-1].set_fontsize(7)
-            axes.set_yticks(range(sources), [_("in"), *map(str, range(1, sources))], fontsize=8)
-            axes.set_title(
-                _("{moment}, block {number}").format(moment=moment, number=place + 1), fontsize=10
-            )
-            axes.spines[:].set_visible(False)
+            title = _("{moment}, block {number}").format(moment=moment, number=place + 1)
+            axes.set_title(title, fontsize=10)
             if place == 0:
                 axes.set_ylabel(_("source: layer"))
-            if moment == list(tables)[-1]:
+            if row == len(rows) - 1:
                 axes.set_xlabel(_("reader: layer"))
+            low, high = (number(float(one), 3) for one in (values.min(), values.max()))
             spans.append(
-                _("block {number} {low} to {high}").format(
-                    number=place + 1,
-                    low=number(float(values.min()), 3),
-                    high=number(float(values.max()), 3),
-                )
+                _("block {number} {low} to {high}").format(number=place + 1, low=low, high=high)
             )
         said.append(f"{moment}: {', '.join(spans)}")
-    bar = figure.colorbar(ScalarMappable(norm, palette), ax=panels, shrink=0.7)
-    bar.set_label(label, fontsize=9)
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: number(value, 3)))
+    drawn = ScalarMappable(norm, palette)
+    bar = figure.colour_bar(drawn, panels, label, size=10, shrink=0.7)
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     return figure, "; ".join(said)
+
+
+def _write_squares(axes: Axes, values: npt.NDArray[Any], light: Callable[[float], bool]) -> None:
+    """The number of each square, dark where the square is light."""
+    for source, reader in zip(*np.nonzero(~np.ma.getmaskarray(values)), strict=True):
+        value = float(values[source, reader])
+        text = number(round(value, 2), 3)
+        colour = INK if light(value) else "white"
+        axes.text(reader, source, text, ha="center", va="center", fontsize=7, color=colour)
+
+
+def _name_squares(axes: Axes, shape: tuple[int, int], end: str) -> None:
+    sources, readers = shape
+    axes.set_xticks(range(readers), [*map(str, range(1, readers)), end], fontsize=8)
+    axes.set_yticks(range(sources), [_("in"), *map(str, range(1, sources))], fontsize=8)
+    axes.spines[:].set_visible(False)

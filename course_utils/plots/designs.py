@@ -10,12 +10,9 @@ from matplotlib.axes import Axes
 from course_utils.experiments import Ablation, Record
 from course_utils.i18n import _, percent
 from course_utils.models import Summary
-from course_utils.plots.figure import INK, DescribedFigure, finish, style_of
+from course_utils.plots.figure import INK, DescribedFigure, finish, marks, name_rows, span, style_of
 
 __all__ = ["ablation_differences", "error_against_cost", "pareto_front", "stage_costs"]
-
-MILLION = 1e6
-COSTS = ("parameters", "macs")
 
 
 def pareto_front(costs: Sequence[float], errors: Sequence[float]) -> list[int]:
@@ -74,14 +71,15 @@ def error_against_cost(
     """
     if not runs or not all(runs.values()):
         raise ValueError(_("There is nothing to draw: no records were given."))
-    names = {"parameters": _("parameters (thousands)"), "macs": _("multiply-adds (millions)")}
-    units = {"parameters": 1e3, "macs": MILLION}
+    costs = {
+        "parameters": (_("parameters (thousands)"), 1e3),
+        "macs": (_("multiply-adds (millions)"), 1e6),
+    }
     errors = [median(run.test_error for run in of) for of in runs.values()]
-    figure = DescribedFigure("", (9.4, 4.2))
-    panels = figure.subplots(1, len(COSTS), sharey=True)
+    figure, panels = DescribedFigure.blank((9.4, 4.2), 1, len(costs), sharey=True)
     said = [f"{name}: {percent(error)}" for name, error in zip(runs, errors, strict=True)]
-    for axes, cost in zip(panels, COSTS, strict=True):
-        prices = [getattr(of[0], cost) / units[cost] for of in runs.values()]
+    for axes, (cost, (label, unit)) in zip(panels, costs.items(), strict=True):
+        prices = [getattr(of[0], cost) / unit for of in runs.values()]
         front = pareto_front(prices, errors)
         axes.plot(
             [prices[i] for i in front],
@@ -95,13 +93,13 @@ def error_against_cost(
         for index, (name, of) in enumerate(runs.items()):
             _draw_point(axes, index, name, prices[index], of, ringed=name == highlight)
         if budget is not None and cost in budget:
-            limit = budget[cost] / units[cost]
+            limit = budget[cost] / unit
             axes.axvline(limit, color="#888888", linewidth=1.2, label=_("budget"))
-        finish(axes, names[cost], _("test error (%)") if cost == COSTS[0] else "")
+        finish(axes, label, _("test error (%)") if axes is panels[0] else "")
         axes.set_xlim(0, 1.04 * axes.get_xlim()[1])
         axes.set_ylim(0, 112 * max(run.test_error for of in runs.values() for run in of))
         on_front = ", ".join(list(runs)[index] for index in front)
-        said.append(_("Pareto front by {cost}: {front}").format(cost=names[cost], front=on_front))
+        said.append(_("Pareto front by {cost}: {front}").format(cost=label, front=on_front))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=4)
     figure.description = _(
@@ -117,22 +115,12 @@ def _draw_point(
 ) -> None:
     style = style_of(index)
     errors = [100 * run.test_error for run in of]
-    axes.plot(
-        [price, price], [min(errors), max(errors)], color=style["color"], linewidth=3, alpha=0.4
-    )
-    axes.plot(
-        price, median(errors), style["marker"], color=style["color"], markersize=8, label=name
-    )
+    ends = [min(errors), max(errors)]
+    axes.plot([price, price], ends, color=style["color"], linewidth=3, alpha=0.4)
+    axes.plot(price, median(errors), label=name, **marks(style, markersize=8))
     if ringed:
-        axes.plot(
-            price,
-            median(errors),
-            "o",
-            markersize=16,
-            markerfacecolor="none",
-            markeredgecolor=INK,
-            markeredgewidth=1.3,
-        )
+        ring = {"color": INK, "marker": "o", "markerfacecolor": "none", "markeredgewidth": 1.3}
+        axes.plot(price, median(errors), **marks(ring, markersize=16))
 
 
 def stage_costs(summary: Summary) -> DescribedFigure:
@@ -152,15 +140,14 @@ def stage_costs(summary: Summary) -> DescribedFigure:
         _("multiply-adds"): [row.macs for row in rows],
         _("activations kept"): [row.activations or 0 for row in rows],
     }
-    figure = DescribedFigure("", (9.4, 1.3 + 0.42 * len(rows)))
-    panels = figure.subplots(1, len(columns), sharey=True)
+    inches = (9.4, 1.3 + 0.42 * len(rows))
+    figure, panels = DescribedFigure.blank(inches, 1, len(columns), sharey=True)
     places = range(len(rows))
     said = []
     for index, (axes, (title, values)) in enumerate(zip(panels, columns.items(), strict=True)):
         total = sum(values) or 1
         shares = [100 * value / total for value in values]
-        style = style_of(index)
-        axes.barh(places, shares, color=style["color"], height=0.62)
+        axes.barh(places, shares, color=style_of(index)["color"], height=0.62)
         for place, share in zip(places, shares, strict=True):
             axes.annotate(
                 percent(share / 100, 0),
@@ -179,8 +166,7 @@ def stage_costs(summary: Summary) -> DescribedFigure:
                 what=title, stage=rows[largest].layers, share=percent(shares[largest] / 100, 0)
             )
         )
-    panels[0].set_yticks(places, [row.layers for row in rows])
-    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    name_rows(panels[0], [row.layers for row in rows])
     figure.description = _(
         "Three bar charts, a bar a stage from input to output: its share of the parameters, of the "
         "multiply-adds and of the activations kept for the gradient. {said}."
@@ -198,41 +184,26 @@ def ablation_differences(ablation: Ablation) -> DescribedFigure:
         ablation: what :func:`course_utils.experiments.ablate` gives.
     """
     effects = list(ablation.effects.values())
-    figure = DescribedFigure("", (8.4, 1.4 + 0.55 * len(effects)))
-    axes = figure.subplots()
+    figure, (axes,) = DescribedFigure.blank((8.4, 1.4 + 0.55 * len(effects)))
     axes.axvline(0, color=INK, linewidth=1)
+    noise = style_of(1) | {"markerfacecolor": "white"}
     for place, effect in enumerate(effects):
-        style = style_of(0 if effect.test.is_larger_than_noise else 1)
-        low, high = (100 * bound for bound in effect.test.interval)
-        axes.plot([low, high], [place, place], color=style["color"], linewidth=4, alpha=0.35)
-        seeds = [100 * value for value in effect.test.by_seed.values()]
+        test = effect.test
+        low, high = (100 * bound for bound in test.interval)
+        style = style_of(0) if test.is_larger_than_noise else noise
+        span(axes, low, 100 * test.mean, high, place, style)
+        seeds = [100 * value for value in test.by_seed.values()]
         axes.plot(seeds, [place] * len(seeds), "|", color=INK, markersize=16, zorder=4)
-        axes.plot(
-            100 * effect.test.mean,
-            place,
-            style["marker"],
-            color=style["color"],
-            markersize=9,
-            markerfacecolor=style["color"] if effect.test.is_larger_than_noise else "white",
-        )
-    for index, label in enumerate((_("larger than the noise"), _("not larger than the noise"))):
-        style = style_of(index)
-        axes.plot(
-            [],
-            [],
-            style["marker"],
-            color=style["color"],
-            markersize=8,
-            markerfacecolor=style["color"] if index == 0 else "white",
-            label=label,
-        )
-    axes.plot([], [], "|", color=INK, markersize=9, label=_("a seed"))
     low, high = axes.get_xlim()
     axes.set_xlim(max(low, -100), min(high, 100))  # an error changes by 100 points at most
     finish(axes, _("change of the test error (points)"), "")
-    axes.set_yticks(range(len(effects)), [effect.name for effect in effects])
-    axes.set_ylim(len(effects) - 0.5, -0.5)
-    figure.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=3)
+    name_rows(axes, [effect.name for effect in effects])
+    legend = {
+        _("larger than the noise"): marks(style_of(0), markersize=8),
+        _("not larger than the noise"): marks(noise, markersize=8),
+        _("a seed"): {"color": INK, "marker": "|", "linestyle": "none", "markersize": 9},
+    }
+    figure.name_marks(legend, columns=3)
     figure.description = _(
         "A line a change: the mean change of the test error over the seeds, with its interval, and "
         "a line at zero. {said}"

@@ -1,8 +1,8 @@
-"""Figures of an experiment's records: curves, errors against depth, published ones beside."""
+"""Figures of an experiment's records: curves, errors by depth and by cost, published ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Any
 
@@ -10,19 +10,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from course_utils.arguments import one_of
 from course_utils.degradation import Reference, published
 from course_utils.experiments import Record
-from course_utils.i18n import _, percent
+from course_utils.i18n import _, number, percent
 from course_utils.plots.figure import (
     FAMILIES,
     INK,
     DescribedFigure,
     family_style,
     finish,
+    marks,
     style_of,
 )
+from course_utils.plots.measurements import draw_median
 
 __all__ = [
+    "error_by_cost",
     "error_by_depth",
     "learning_curves",
     "published_beside",
@@ -38,22 +42,16 @@ def _by(records: Sequence[Record], key: Callable[[Record], Any]) -> dict[Any, li
     return dict(sorted(groups.items()))
 
 
-def require_records(records: Sequence[Record]) -> None:
+def _require_records(records: Sequence[Record]) -> None:
     """Refuse to draw nothing."""
     if not records:
         raise ValueError(_("There is nothing to draw: no records were given."))
 
 
-def error_name(measure: str) -> str:
+def _error_name(measure: str) -> str:
     """What an axis calls the error that a record has as ``measure``; no other is drawn."""
     names = {"train_error": _("training error (%)"), "test_error": _("test error (%)")}
-    if measure not in names:
-        raise ValueError(
-            _("No measure {measure!r}: choose one of {choices}.").format(
-                measure=measure, choices=", ".join(map(repr, names))
-            )
-        )
-    return names[measure]
+    return names[one_of("measure", measure, tuple(names))]
 
 
 def learning_curves(records: Sequence[Record]) -> DescribedFigure:
@@ -68,35 +66,23 @@ def learning_curves(records: Sequence[Record]) -> DescribedFigure:
     Raises:
         ValueError: no records.
     """
-    require_records(records)
+    _require_records(records)
     families = _by(records, lambda record: record.spec.family)
     said = []
-    figure = DescribedFigure("", (4.4 * len(families), 3.8))
-    panels = figure.subplots(1, len(families), sharey=True, squeeze=False)[0]
+    count = len(families)
+    figure, panels = DescribedFigure.blank((4.4 * count, 3.8), 1, count, sharey=True)
     for axes, (name, members) in zip(panels, families.items(), strict=True):
         for index, (depth, runs) in enumerate(_by(members, lambda r: r.spec.depth).items()):
-            style = style_of(index)
-            marker = style.pop("marker")
+            style, label = style_of(index), _("depth {depth}").format(depth=depth)
             errors = 100 * np.array([run.running_errors for run in runs])  # (seeds, epochs)
-            epochs = np.arange(1, errors.shape[1] + 1)
-            axes.fill_between(
-                epochs, errors.min(0), errors.max(0), color=style["color"], alpha=0.15, linewidth=0
-            )
-            axes.plot(epochs, np.median(errors, 0), label=_depth(depth), **style)
-            axes.plot(
-                runs[0].epochs,
-                100 * np.median([run.test_errors for run in runs], 0),
-                marker,
-                color=style["color"],
-                markersize=5,
-                markerfacecolor="white",
-            )
+            middle = draw_median(axes, label, errors.tolist(), style | {"marker": ""})
+            tests = 100 * np.median([run.test_errors for run in runs], 0)
+            hollow = marks(style, markersize=5, markerfacecolor="white")
+            axes.plot(runs[0].epochs, tests, **hollow)
+            first, last = (percent(middle[place] / 100) for place in (0, -1))
             said.append(
                 _("{family} {depth}: {first} to {last}").format(
-                    family=name,
-                    depth=depth,
-                    first=percent(float(np.median(errors[:, 0])) / 100),
-                    last=percent(float(np.median(errors[:, -1])) / 100),
+                    family=name, depth=depth, first=first, last=last
                 )
             )
         finish(axes, _("epoch"), _("error (%)") if axes is panels[0] else "", name)
@@ -111,10 +97,6 @@ def learning_curves(records: Sequence[Record]) -> DescribedFigure:
     return figure
 
 
-def _depth(depth: int) -> str:
-    return _("depth {depth}").format(depth=depth)
-
-
 def error_by_depth(records: Sequence[Record], measure: str = "train_error") -> DescribedFigure:
     """Final error against depth: a dot a seed, a line through the medians, one colour a family.
 
@@ -125,50 +107,100 @@ def error_by_depth(records: Sequence[Record], measure: str = "train_error") -> D
     Raises:
         ValueError: no records, or another measure.
     """
-    require_records(records)
-    name = error_name(measure)
-    figure = DescribedFigure("", (6.4, 4.0))
-    axes = figure.subplots()
+    _require_records(records)
+    name = _error_name(measure)
+    figure, (axes,) = DescribedFigure.blank((6.4, 4.0))
     said = _draw_error_by_depth(axes, records, measure)
     finish(axes, _("depth (layers with weights)"), name)
-    axes.set_ylim(-3, 100)
-    axes.legend(frameon=False)
     figure.description = _(
         "{measure} against depth, a dot a seed and a line through the medians. {said}."
-    ).format(measure=name.capitalize(), said="; ".join(said))
+    ).format(measure=name.capitalize(), said=said)
     return figure
 
 
-def _draw_error_by_depth(axes: Axes, records: Sequence[Record], measure: str) -> list[str]:
+def _draw_error_by_depth(
+    axes: Axes, records: Sequence[Record], measure: str = "train_error"
+) -> str:
+    """Dots and lines of the error in percent, and the medians in words."""
     said = []
     for name, members in _by(records, lambda record: record.spec.family).items():
         style = family_style(name)
         groups = _by(members, lambda record: record.spec.depth)
-        medians = [median(getattr(run, measure) for run in runs) for runs in groups.values()]
+        medians = [100 * median(getattr(run, measure) for run in of) for of in groups.values()]
         for depth, runs in groups.items():
-            axes.plot(
-                [depth] * len(runs),
-                [100 * getattr(run, measure) for run in runs],
-                style["marker"],
-                color=style["color"],
-                alpha=0.55,
-            )
-        axes.plot(
-            list(groups),
-            [100 * value for value in medians],
-            color=style["color"],
-            linestyle=style["linestyle"],
-        )
+            errors = [100 * getattr(run, measure) for run in runs]
+            axes.plot([depth] * len(runs), errors, **marks(style, alpha=0.55))
+        axes.plot(list(groups), medians, **(style | {"marker": ""}))
         axes.plot([], [], label=name, **style)
+        said.append(f"{name}: {_listed(groups, medians)}")
+    axes.set_xticks(sorted({record.spec.depth for record in records}))
+    axes.set_ylim(-3, 100)
+    axes.legend(frameon=False)
+    return "; ".join(said)
+
+
+def _listed(depths: Iterable[int], errors: Iterable[float]) -> str:
+    """Errors in percent, each with its depth."""
+    return ", ".join(
+        _("{error} at {depth}").format(error=percent(error / 100), depth=depth)
+        for depth, error in zip(depths, errors, strict=True)
+    )
+
+
+def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> DescribedFigure:
+    """Final error against parameters, multiply-adds and seconds: a dot a run, a mark a net.
+
+    Args:
+        records: of one experiment; runs of one family and depth are one net.
+        measure: ``"train_error"`` or ``"test_error"``.
+
+    Raises:
+        ValueError: no records, or another measure.
+    """
+    _require_records(records)
+    error = _error_name(measure)
+    nets: dict[tuple[str, int], list[Record]] = {}
+    for record in records:
+        nets.setdefault((record.spec.family, record.spec.depth), []).append(record)
+    figure, panels = DescribedFigure.blank((10.0, 3.9), 1, 3, sharey=True)
+    costs: tuple[tuple[str, Callable[[Record], float]], ...] = (
+        (_("parameters (thousands)"), lambda run: run.parameters / 1e3),
+        (_("multiply-adds per image (millions)"), lambda run: run.macs / 1e6),
+        (_("training time (s)"), lambda run: run.seconds),
+    )
+    for axes, (label, cost) in zip(panels, costs, strict=True):
+        for (family, depth), runs in nets.items():
+            style = family_style(family, sum(f == family and d > depth for f, d in nets))
+            x = [cost(run) for run in runs]
+            y = [100 * getattr(run, measure) for run in runs]
+            axes.plot(x, y, **marks(style, alpha=0.45))
+            large = marks(style, markersize=11, markerfacecolor="none", markeredgewidth=1.8)
+            axes.plot(median(x), median(y), label=f"{family}-{depth}", **large)
+        finish(axes, label, error if axes is panels[0] else "")
+        axes.set_xlim(left=0)
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, -0.05 * high), high)
+    panels[0].legend(frameon=False, fontsize=9)
+    said = []
+    for (family, depth), runs in nets.items():
+        errors = [getattr(run, measure) for run in runs]
         said.append(
-            f"{name}: "
-            + ", ".join(
-                _("{error} at {depth}").format(error=percent(value), depth=depth)
-                for depth, value in zip(groups, medians, strict=True)
+            _("{name}: {error} (from {low} to {high}), {parameters} parameters, {macs}").format(
+                name=f"{family}-{depth}",
+                error=percent(median(errors)),
+                low=percent(min(errors)),
+                high=percent(max(errors)),
+                parameters=number(runs[0].parameters, 12),
+                macs=_("{number} million multiply-adds").format(
+                    number=number(runs[0].macs / 1e6, 3)
+                ),
             )
         )
-    axes.set_xticks(sorted({record.spec.depth for record in records}))
-    return said
+    figure.description = _(
+        "{measure} against three costs, a panel each: parameters, multiply-adds, training time. "
+        "A small mark a run, a large one for the medians of a net. {said}."
+    ).format(measure=error.capitalize(), said="; ".join(said))
+    return figure
 
 
 def train_against_test(records: Sequence[Record]) -> DescribedFigure:
@@ -180,9 +212,8 @@ def train_against_test(records: Sequence[Record]) -> DescribedFigure:
     Raises:
         ValueError: no records.
     """
-    require_records(records)
-    figure = DescribedFigure("", (5.2, 4.6))
-    axes = figure.subplots()
+    _require_records(records)
+    figure, (axes,) = DescribedFigure.blank((5.2, 4.6))
     said = []
     for name, members in _by(records, lambda record: record.spec.family).items():
         style = family_style(name)
@@ -229,21 +260,13 @@ def published_beside(records: Sequence[Record]) -> DescribedFigure:
     Raises:
         ValueError: no records.
     """
-    require_records(records)
-    figure = DescribedFigure("", (9.2, 3.9))
-    ours, theirs = figure.subplots(1, 2)
-    said = _draw_error_by_depth(ours, records, "train_error")
-    finish(
-        ours,
-        _("depth"),
-        _("training error (%)"),
-        _("this run: {data}").format(data=records[0].spec.dataset),
-    )
-    ours.set_ylim(-3, 100)
-    ours.legend(frameon=False)
-    rows = published("CIFAR-10", "test error (%)")
+    _require_records(records)
+    figure, (ours, theirs) = DescribedFigure.blank((9.2, 3.9), 1, 2)
+    said = [_draw_error_by_depth(ours, records)]
+    title = _("this run: {data}").format(data=records[0].spec.dataset)
+    finish(ours, _("depth"), _("training error (%)"), title)
     lines_drawn: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for row in rows:
+    for row in published("CIFAR-10", "test error (%)"):
         if row.family in FAMILIES and row.depth is not None and row.depth <= 110:
             source = row.source.split(" (")[0]
             lines_drawn.setdefault((row.family, source), []).append((row.depth, row.value))
@@ -251,13 +274,7 @@ def published_beside(records: Sequence[Record]) -> DescribedFigure:
         style = family_style(name) | ({"marker": "x"} if "techxzen" in source else {})
         depths, values = zip(*sorted(points), strict=True)
         theirs.plot(depths, values, label=f"{name} — {source}", **style)
-        said.append(
-            f"{name}, {source}: "
-            + ", ".join(
-                _("{error} at {depth}").format(error=percent(value / 100), depth=depth)
-                for depth, value in zip(depths, values, strict=True)
-            )
-        )
+        said.append(f"{name}, {source}: {_listed(depths, values)}")
     theirs.set_xticks([20, 32, 44, 56, 110])
     theirs.set_ylim(0, 20)
     finish(theirs, _("depth"), _("test error (%)"), _("published: CIFAR-10"))
@@ -279,25 +296,17 @@ def reference_beside(records: Sequence[Record], reference: Reference) -> Describ
     Raises:
         ValueError: no records.
     """
-    require_records(records)
-    figure = DescribedFigure("", (9.2, 3.9))
+    _require_records(records)
+    figure, panels = DescribedFigure.blank((9.2, 3.9), 1, 2, sharey=True)
     said = []
     titles = (
         _("this run: {data}").format(data=records[0].spec.dataset),
         f"{reference.data}, {reference.date}",
     )
-    panels = figure.subplots(1, 2, sharey=True)
     for axes, title, runs in zip(panels, titles, (records, reference.records), strict=True):
-        errors = "; ".join(_draw_error_by_depth(axes, runs, "train_error"))
-        said.append(f"{title}: {errors}")
-        finish(
-            axes,
-            _("depth (layers with weights)"),
-            _("training error (%)") if axes is panels[0] else "",
-            title,
-        )
-        axes.legend(frameon=False)
-    panels[0].set_ylim(-3, 100)
+        said.append(f"{title}: {_draw_error_by_depth(axes, runs)}")
+        ylabel = _("training error (%)") if axes is panels[0] else ""
+        finish(axes, _("depth (layers with weights)"), ylabel, title)
     figure.description = _(
         "Training error against depth, a dot a seed and a line through the medians. Left, this "
         "run; right, a larger one ({machine}, commit {commit}). {said}."

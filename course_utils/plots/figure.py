@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Self
 
 from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from PIL import Image
@@ -20,7 +22,9 @@ __all__ = [
     "DescribedFigure",
     "family_style",
     "finish",
-    "show_described",
+    "marks",
+    "name_rows",
+    "span",
     "style_of",
 ]
 
@@ -41,12 +45,39 @@ class DescribedFigure(Figure):
 
     Args:
         description: what there is to see, in words and numbers.
-        size: width and height in inches.
+        inches: width and height.
     """
 
-    def __init__(self, description: str, size: tuple[float, float] = (8.0, 4.0)) -> None:
-        super().__init__(figsize=size, dpi=100, facecolor="white", layout="constrained")
+    size: tuple[int, int] | None = None
+    """Width and height at which it is shown, in pixels; its own by default."""
+
+    def __init__(self, description: str, inches: tuple[float, float] = (8.0, 4.0)) -> None:
+        super().__init__(figsize=inches, dpi=100, facecolor="white", layout="constrained")
         self.description = description
+
+    @classmethod
+    def blank(
+        cls, inches: tuple[float, float], rows: int = 1, columns: int = 1, **options: Any
+    ) -> tuple[Self, list[Axes]]:
+        """A figure still to be described, and its panels, row by row."""
+        figure = cls("", inches)
+        return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+
+    def colour_bar(
+        self, drawn: Any, axes: Any, label: str = "", size: float = 8, **options: Any
+    ) -> Colorbar:
+        """A colour bar, its numbers of this size, written as the reader's language does."""
+        bar = self.colorbar(drawn, ax=axes, **options)
+        bar.formatter = _numbers(3)
+        bar.ax.tick_params(labelsize=size)
+        bar.set_label(label, fontsize=9)
+        return bar
+
+    def name_marks(self, styles: Mapping[str, dict[str, Any]], columns: int) -> None:
+        """A legend above all panels that shows a marker for each name."""
+        for name, style in styles.items():
+            self.axes[0].plot([], [], label=name, **style)
+        self.legend(frameon=False, fontsize=9, loc="outside upper center", ncols=columns)
 
     def png(self) -> bytes:
         """The figure as a PNG of 256 colours: half the bytes, and a notebook holds a dozen."""
@@ -59,29 +90,14 @@ class DescribedFigure(Figure):
 
     def _ipython_display_(self) -> None:
         """Show the picture, then its description, folded: not every reader shows ``alt``."""
-        show_described(self.png(), self.description)
-
-
-def show_described(png: bytes, description: str, *, size: tuple[int, int] | None = None) -> None:
-    """Show a PNG in a notebook, then its description, folded: not every reader shows ``alt``.
-
-    Args:
-        png: the picture.
-        description: its alternative text, and what stands in its place where there are none.
-        size: width and height to show it at, in pixels; its own by default.
-    """
-    about: dict[str, Any] = {"alt": description}
-    if size is not None:
-        about |= {"width": size[0], "height": size[1]}
-    picture = {"image/png": png, "text/plain": description}
-    display(picture, raw=True, metadata={"image/png": about})  # type: ignore[no-untyped-call]
-    summary = _("Description of the figure")
-    words = {
-        "text/html": f"<details><summary>{escape(summary)}</summary>"
-        f"<p>{escape(description)}</p></details>",
-        "text/plain": "",
-    }
-    display(words, raw=True)  # type: ignore[no-untyped-call]
+        about: dict[str, Any] = {"alt": self.description}
+        if self.size is not None:
+            about |= {"width": self.size[0], "height": self.size[1]}
+        picture = {"image/png": self.png(), "text/plain": self.description}
+        display(picture, raw=True, metadata={"image/png": about})  # type: ignore[no-untyped-call]
+        summary = escape(_("Description of the figure"))
+        words = f"<details><summary>{summary}</summary><p>{escape(self.description)}</p></details>"
+        display({"text/html": words, "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def style_of(index: int) -> dict[str, Any]:
@@ -93,9 +109,34 @@ def style_of(index: int) -> dict[str, Any]:
     }
 
 
-def family_style(name: str) -> dict[str, Any]:
-    """The style of a family of nets: the same in every figure."""
-    return style_of(FAMILIES.index(name) if name in FAMILIES else len(FAMILIES))
+def family_style(name: str, deeper: int = 0) -> dict[str, Any]:
+    """The style of a family of nets, the same in every figure; another where nets are deeper."""
+    place = FAMILIES.index(name) if name in FAMILIES else len(FAMILIES)
+    return style_of(place + len(FAMILIES) * deeper)
+
+
+def marks(style: dict[str, Any], **look: Any) -> dict[str, Any]:
+    """The style without its line."""
+    return style | {"linestyle": "none"} | look
+
+
+def _numbers(digits: int) -> FuncFormatter:
+    """Labels of an axis as the reader's language writes numbers."""
+    return FuncFormatter(lambda value, _position: number(value, digits))
+
+
+def span(
+    axes: Axes, low: float, middle: float, high: float, row: int, style: dict[str, Any]
+) -> None:
+    """A mark in the middle of a bar from the lowest to the highest, on a row of its own."""
+    axes.plot([low, high], [row, row], color=style["color"], linewidth=4, alpha=0.35)
+    axes.plot(middle, row, **marks(style, markersize=9))
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """A name for each row, the first above; after :func:`finish`, which gives the axis numbers."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
 
 
 def finish(axes: Axes, xlabel: str, ylabel: str, title: str = "") -> None:
@@ -107,4 +148,4 @@ def finish(axes: Axes, xlabel: str, ylabel: str, title: str = "") -> None:
     axes.spines[["top", "right"]].set_visible(False)
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "linear":
-            axis.set_major_formatter(FuncFormatter(lambda value, _position: number(value, 6)))
+            axis.set_major_formatter(_numbers(6))

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from course.authors import chromium
+
+from course import chromium
 
 
 def test_the_readers_choice_goes_first_then_playwrights_own_then_the_machines(
@@ -20,7 +21,3 @@ def test_the_readers_choice_goes_first_then_playwrights_own_then_the_machines(
         assert chromium.find_chromium() == str(expected)
         expected.unlink()
     assert chromium.find_chromium() is None
-
-
-def test_playwright_names_one_place_for_its_own() -> None:
-    assert "chrom" in Path(chromium._playwrights_own()).as_posix().lower()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gettext
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-from course.files import LOCALE, NOTEBOOKS, REPOSITORY, notebook_paths
-from course.notebooks.normaliser import read_notebook
+from course.cli import main
+from course.files import REPOSITORY
 from course.words.glossary import (
     PAGE,
     avoided_words,
@@ -19,13 +19,7 @@ from course.words.glossary import (
     untranslated_terms,
     write_glossary,
 )
-from course_utils.cli import main
-
-EDITIONS = notebook_paths([], NOTEBOOKS)
-
-
-def name(path: Path) -> str:
-    return f"{path.parent.name}-{path.stem}"
+from course.words.messages import HOUSES, catalogue
 
 
 def test_every_term_is_there_once_and_explained_in_both_languages() -> None:
@@ -90,51 +84,18 @@ def test_what_is_folded_or_in_code_is_no_first_use() -> None:
     assert first_uses("# Leçon", folded, "`champ réceptif`") == []
 
 
-@pytest.mark.parametrize("path", EDITIONS, ids=name)
-def test_a_lesson_uses_the_words_of_the_glossary(path: Path) -> None:
-    found = [
-        (cell.id, word, term.french if path.parent.name == "fr" else term.english)
-        for cell in read_notebook(path).cells
-        for word, term in avoided_words(cell.source, path.parent.name)
-    ]
-    assert found == []
-
-
-@pytest.mark.parametrize("path", [path for path in EDITIONS if path.parent.name == "fr"], ids=name)
-def test_a_french_lesson_gives_the_english_of_a_term_at_its_first_use(path: Path) -> None:
-    found = [(cell.id, term.english) for cell, term in missing_glosses(read_notebook(path))]
-    assert found == []
-
-
-@pytest.mark.parametrize("path", [path for path in EDITIONS if path.parent.name == "fr"], ids=name)
-def test_the_english_edition_has_the_glossarys_word_for_each_term_of_the_french(path: Path) -> None:
-    english = NOTEBOOKS / "en" / path.name
-    if not english.exists():
-        pytest.skip("not translated yet")
-    translations = {cell.id: cell.source for cell in read_notebook(english).cells}
-    found = [
-        (cell.id, term.english)
-        for cell in read_notebook(path).cells
-        if cell.cell_type == "markdown" and cell.id in translations
-        for term in untranslated_terms(cell.source, translations[cell.id])
-    ]
-    assert found == []
-
-
 def test_emphasis_and_everyday_words_do_not_hide_or_make_a_term() -> None:
     assert untranslated_terms("Le *pooling* global.", "Global **pooling**.") == []
     assert untranslated_terms("Ce n'est pas un lot.", "It is no bargain.") == []
     assert untranslated_terms("Un réseau résiduel.", "A plain network, a residual one.") == []
 
 
-def test_the_messages_use_the_words_of_the_glossary() -> None:
-    with (LOCALE / "fr.mo").open("rb") as file:
-        catalogue = gettext.GNUTranslations(file)._catalog
-    messages = [text for text in catalogue.values() if isinstance(text, str)]
-    assert len(messages) > 100
-    assert [
-        (text, avoided_words(text, "fr")) for text in messages if avoided_words(text, "fr")
-    ] == []
+@pytest.mark.parametrize("house", HOUSES)
+def test_the_messages_use_the_words_of_the_glossary(house: str) -> None:
+    with catalogue(house).open("rb") as file:
+        texts = [entry.string for entry in read_po(file) if entry.id]
+    assert len(texts) > 100
+    assert [(text, words) for text in texts if (words := avoided_words(text, "fr"))] == []
 
 
 @pytest.mark.parametrize(("readme", "language"), [("README.md", "en"), ("README.fr.md", "fr")])

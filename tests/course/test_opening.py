@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from course.authors import address
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from course import address
 from course.files import REPOSITORY, Pair, pair_of
 from course.notebooks.editions import check_editions, source_hash, stamp
 from course.notebooks.normaliser import normalise, read_notebook, write_notebook
 from course.notebooks.opening import (
     opening_cell,
-    opening_fault,
     opening_source,
     put_openings,
     with_opening,
 )
-from course_utils.cli import main
 
 
 def lesson(language: str) -> NotebookNode:
@@ -103,32 +100,6 @@ def test_a_new_address_renews_the_cell_and_only_it(pair: Pair) -> None:
     assert check_editions(pair) == []
 
 
-def changed(**fields: object) -> NotebookNode:
-    notebook = with_opening(lesson("fr"), "fr", "")
-    notebook.cells[1].update(fields)
-    return notebook
-
-
-def test_only_the_cell_as_it_is_written_here_will_do() -> None:
-    assert not opening_fault(with_opening(lesson("fr"), "fr", ""), "")
-    assert not opening_fault(with_opening(lesson("en"), "en", ""), "")
-    wrong = [
-        lesson("fr"),
-        changed(source=opening_source("") + "\n"),
-        changed(source=opening_source("ada/course")),
-        changed(metadata={"tags": ["setup"]}),
-        changed(outputs=[new_output("stream", name="stdout", text="x")]),
-        new_notebook(),
-    ]
-    moved = with_opening(lesson("fr"), "fr", "")
-    moved.cells = moved.cells[::-1]
-    moved.cells.insert(0, moved.cells.pop())
-    twice = with_opening(lesson("fr"), "fr", "")
-    twice.cells.append(copy.deepcopy(twice.cells[1]))
-    for notebook in [*wrong, moved, twice]:
-        assert opening_fault(notebook, "")
-
-
 GOOD = ["ada/course", "a/b", "Ada-Lovelace/deep.learning_2", "a1/.github"]
 BAD = [
     *("", "course", "ada/", "/course", "ada/course/x", "ada/course.git", "-ada/course"),
@@ -178,11 +149,6 @@ def test_badges_are_replaced_and_taken_out_again() -> None:
     assert address.with_badges(address.with_badges(stamped, "bob/fork"), "") == README
 
 
-def test_a_readme_without_a_place_for_badges_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ValueError, match=r"README\.md must have one place for the badges"):
-        address.with_badges("# Course\n", "ada/course")
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """The files of the course that show its address, not stamped."""
@@ -213,13 +179,6 @@ def test_a_refused_stamp_writes_nothing(root: Path) -> None:
     with pytest.raises(ValueError, match="one place for the badges"):
         address.stamp_address("ada/course", root)
     assert (root / "pyproject.toml").read_bytes() == before["pyproject.toml"]
-
-
-def test_the_command_refuses_a_malformed_name(capsys: pytest.CaptureFixture[str]) -> None:
-    before = (REPOSITORY / "pyproject.toml").read_bytes()
-    assert main(["badges", "--repo", "https://github.com/ada/course"]) == 1
-    assert "give owner/name" in capsys.readouterr().err
-    assert (REPOSITORY / "pyproject.toml").read_bytes() == before
 
 
 def test_what_shows_the_address_shows_that_of_the_project() -> None:

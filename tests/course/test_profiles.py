@@ -3,11 +3,19 @@
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from course.profiles import check_parameters, load_profile, parameters_of, profile_path
-from course.running import find_lessons
+from course.lessons import find_lessons
+from course.profiles import (
+    check_parameters,
+    literal,
+    load_profile,
+    parameters_of,
+    profile_path,
+)
+from course.running import run_lessons
 from course_utils.i18n import LANGUAGES
 
 ROOT = Path(__file__).parents[2]
@@ -109,12 +117,9 @@ def test_a_value_of_another_type_is_refused_by_naming_both_types(
     assert next(iter(given)) in wanted
 
 
-def test_a_misspelled_parameter_is_refused_with_the_closest_name() -> None:
+def test_a_parameter_that_is_not_there_is_refused_with_the_closest_name_or_all() -> None:
     with pytest.raises(ValueError, match=r"no parameter 'depth' \(did you mean 'depths'\?\)"):
         check(depth=[8])
-
-
-def test_a_name_nothing_resembles_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(ValueError, match=r"no parameter 'zzz'\. It has: dataset, size, depths"):
         check(zzz=1)
 
@@ -125,20 +130,19 @@ def test_a_name_that_would_be_other_code_is_refused(name: str) -> None:
         check_parameters({name: 1}, {name: 2}, "quick", "03_degradation")
 
 
-def test_a_misspelled_lesson_is_refused_with_the_closest_one(tmp_path: Path) -> None:
-    profile = write_profile(tmp_path, "[03_degradatoin]\nepochs = 2")
-    with pytest.raises(ValueError, match=r"did you mean '03_degradation'\?"):
-        load_profile(profile, {"03_degradation": tmp_path / "none.ipynb"})
-
-
-def test_a_value_outside_any_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'epochs' outside a table"):
-        load_profile(write_profile(tmp_path, "epochs = 2"), {})
-
-
-def test_a_file_that_is_not_toml_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'quick'.*is not valid TOML"):
-        load_profile(write_profile(tmp_path, "[03_degradation\n"), {})
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[03_degradatoin]\nepochs = 2", r"did you mean '03_degradation'\?"),
+        ("epochs = 2", "'epochs' outside a table"),
+        ("[03_degradation\n", r"'quick'.*is not valid TOML"),
+    ],
+)
+def test_a_profile_that_cannot_be_used_is_refused_in_a_sentence(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        load_profile(write_profile(tmp_path, text), {"03_degradation": tmp_path / "none.ipynb"})
 
 
 def test_a_profile_gives_each_lesson_its_checked_values(tmp_path: Path) -> None:
@@ -162,3 +166,69 @@ def test_an_unknown_profile_is_refused_with_those_there_are(tmp_path: Path) -> N
 def test_every_profile_of_the_course_fits_every_lesson(profile: Path, language: str) -> None:
     notebooks = {lesson.stem: lesson.path for lesson in find_lessons(ROOT, language)}
     assert load_profile(profile, notebooks).keys() <= notebooks.keys()
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize(
+    "line", ["rate = {}", "rates = [0.5, {}]", "more = {{ a = [{{ b = {} }}] }}"]
+)
+def test_a_number_that_json_does_not_have_is_refused_wherever_it_stands(
+    tmp_path: Path, line: str, value: str
+) -> None:
+    notebook = write_notebook(tmp_path / "01_a.ipynb", "rate = 0.1\nrates = [0.1]\nmore = {}")
+    profile = write_profile(tmp_path, "[01_a]\n" + line.format(value))
+    with pytest.raises(ValueError, match=rf"quick\.toml, \[01_a\] .* cannot hold {value}"):
+        load_profile(profile, {"01_a": notebook})
+
+
+def test_a_date_is_refused_where_the_lesson_takes_anything(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="limit cannot hold datetime"):
+        notebook = write_notebook(tmp_path / "01_a.ipynb", "limit = None")
+        load_profile(write_profile(tmp_path, "[01_a]\nlimit = 2026-01-01"), {"01_a": notebook})
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        ((8, 20), [8, 20]),
+        (np.int64(3), 3),
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.arange(3), [0, 1, 2]),
+        ({"a": (1, None)}, {"a": [1, None]}),
+    ],
+)
+def test_values_from_python_become_what_a_notebook_holds(value: object, plain: object) -> None:
+    found = literal("name", value)
+    assert found == plain
+    assert type(found) is type(plain)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.array([1, np.nan]), {1: 2}, {1, 2}, Path("a"), 1j])
+def test_a_value_that_no_notebook_holds_is_refused_before_any_lesson_runs(
+    tmp_path: Path, value: object
+) -> None:
+    folder = tmp_path / "notebooks" / "fr"
+    folder.mkdir(parents=True)
+    write_notebook(folder / "01_a.ipynb", "depths = [8]")
+    (lesson,) = find_lessons(tmp_path, "fr")
+    with pytest.raises(ValueError, match="01_a: depths cannot hold"):
+        list(run_lessons(tmp_path, {lesson: {"depths": value}}, progress=False))
+    assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.slow
+def test_a_tuple_and_a_numpy_number_reach_the_lesson_as_a_list_and_a_number(tmp_path: Path) -> None:
+    folder = tmp_path / "notebooks" / "fr"
+    folder.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").touch()
+    notebook = write_notebook(folder / "01_a.ipynb", "depths = [8]\nepochs = 1")
+    document = nbformat.read(notebook, 4)
+    document.cells.append(new_code_cell("print(depths, epochs + 1)"))
+    nbformat.write(document, notebook)
+    (lesson,) = find_lessons(tmp_path, "fr")
+    values = {"depths": (8, 20), "epochs": np.int64(3)}
+    (outcome,) = run_lessons(tmp_path, {lesson: values}, progress=False)
+    assert outcome.error is None
+    done = nbformat.read(tmp_path / "build" / "fr" / "01_a.ipynb", 4)
+    assert done.cells[-1].outputs[0].text == "[8, 20] 4\n"

@@ -10,14 +10,14 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from built_site import ROOT, pages, site
 
-from course.running import find_lessons
+from course.lessons import find_lessons
 from course.site.gallery import gallery_page, read_pictures
 from course.site.reference import public_names
 from course.words.glossary import glossary
 from course_utils.i18n import LANGUAGES
 
 # Two runs of Sphinx, which a busy machine slows down.
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def local(link: str) -> bool:

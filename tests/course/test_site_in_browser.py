@@ -6,7 +6,7 @@ from browser import chromium, needs_chromium
 from built_site import pages, site
 from playwright.sync_api import Page
 
-pytestmark = [needs_chromium, pytest.mark.timeout(3600)]
+pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 # Colours are compared element by element, so one of each kind is left and the others become text:
 # a lesson has thousands of coloured words of code, and a score of colours.

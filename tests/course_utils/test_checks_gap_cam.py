@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from checking import ABSURD, ABSURD_ANSWERS, BLANKS, Check, accepted, refused, told_where_it_broke
+from checking import Check, Each, accepted, answers, refused
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,66 +17,27 @@ from course_utils.checks import gap_cam as checks
 
 Box = tuple[float, float, float, float]
 
-ALL: dict[str, Check] = {name: getattr(checks, name) for name in checks.__all__}
 
-
-# --- what holds for all of them ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize("check", ALL.values(), ids=ALL)
-@pytest.mark.parametrize("blank", BLANKS)
-def test_a_stub_is_not_filled_in_yet(check: Check, blank: object) -> None:
-    assert check(blank).passed is None
-
-
-@pytest.mark.parametrize("check", ALL.values(), ids=ALL)
-@pytest.mark.parametrize("absurd", [*ABSURD, *ABSURD_ANSWERS], ids=repr)
-def test_an_absurd_answer_is_refused_without_an_exception(check: Check, absurd: object) -> None:
-    assert check(absurd).passed is False
-
-
-@pytest.mark.parametrize("check", ALL.values(), ids=ALL)
-def test_code_that_raises_is_told_where(check: Check) -> None:
-    told_where_it_broke(check)
-
-
-@pytest.mark.parametrize("check", ALL.values(), ids=ALL)
-def test_the_wrong_values_in_the_right_shape_are_told(check: Check) -> None:
-    right = SOLUTIONS[check][0]
-    refused(check, lambda *a: torch.as_tensor(np.asarray(right(*a))) + 0.37, "right shape")
-
-
-# --- 1. global average pooling ----------------------------------------------------------------
-
-
-def by_loops(x: Tensor) -> Tensor:
+def pooled_by_loops(x: Tensor) -> Tensor:
     rows = [[f.sum() / f.numel() for f in image] for image in x]
     return torch.stack([torch.stack(row) for row in rows])
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda x: F.adaptive_avg_pool2d(x, 1), "dimensions of length 1"),
-        (lambda x: x.mean(1), "channels are averaged"),
-        (lambda x: x.mean((0, 2, 3)), "images of the batch"),
-        (lambda x: x.mean(), "into one number"),
-        (lambda x: x.mean(-1), "only the columns"),
-        (lambda x: x.mean(2), "only the rows"),
-        (lambda x: x.amax((2, 3)), "global *max* pooling"),
-        (lambda x: x.sum((2, 3)), "grows with the map's size"),
-        (lambda x: x.sum((2, 3)) / 16, "right shape, but not the right values"),
-        (lambda x: x.detach().mean((2, 3)), "no gradient"),
-        (lambda x: x.mean((2, 3)).tolist(), "no gradient"),
-        (lambda x: x.flatten(1), "of shape"),
-        (lambda x: x.sub_(1).add(1).mean((2, 3)), "changes its own input"),
-    ],
-)
-def test_a_wrong_pooling_is_told(answer: Callable[[Tensor], object], words: str) -> None:
-    refused(checks.check_global_average_pooling, answer, words)
-
-
-# --- 2. the map by hand -----------------------------------------------------------------------
+POOLING: dict[str, object] = {
+    "dimensions of length 1": lambda x: F.adaptive_avg_pool2d(x, 1),
+    "channels are averaged": lambda x: x.mean(1),
+    "images of the batch": lambda x: x.mean((0, 2, 3)),
+    "into one number": lambda x: x.mean(),
+    "only the columns": lambda x: x.mean(-1),
+    "only the rows": lambda x: x.mean(2),
+    "global *max* pooling": lambda x: x.amax((2, 3)),
+    "grows with the map's size": lambda x: x.sum((2, 3)),
+    "right shape, but not the right values": lambda x: x.sum((2, 3)) / 16,
+    "no gradient": Each([lambda x: x.detach().mean((2, 3)), lambda x: x.mean((2, 3)).tolist()]),
+    "of shape (2, 80); a tensor of shape (2, 5)": lambda x: x.flatten(1),
+    "of shape (7,); a tensor of shape (1, 7)": lambda x: x.mean((2, 3)).squeeze(),
+    "changes its own input": lambda x: x.sub_(1).add(1).mean((2, 3)),
+}
 
 
 def cam_einsum(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -100,35 +61,24 @@ def unit(maps: Tensor) -> Tensor:
     return (maps - low) / (high - low)
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda f, w, b: cam_einsum(f, w, 0 * b), "bias is missing"),
-        (
-            lambda f, w, b: cam_einsum(f, w, b / (f.shape[2] * f.shape[3])),
-            "divided by the number of positions",
-        ),
-        (lambda f, w, b: F.linear(f.mean((2, 3)), w, b), "these are the logits"),
-        (lambda f, w, b: cam_einsum(f, w, b).relu(), "negative values are gone"),
-        (lambda f, w, b: unit(cam_einsum(f, w, b)), "brought to [0, 1]"),
-        (lambda f, w, b: cam_einsum(f, w, b) / f.shape[1], "divided by their number"),
-        (lambda f, w, b: cam_einsum(f, w, b).flatten(2), "laid out in a row"),
-        (lambda f, w, b: cam_einsum(f, w, b)[:, 0], "of shape"),
-        (lambda f, w, b: cam_einsum(f, w, b).mul(2), "not the right values"),
-    ],
-)
-def test_a_wrong_map_is_told(answer: Callable[..., object], words: str) -> None:
-    refused(checks.check_cam_by_hand, answer, words)
+MAP: dict[str, object] = {
+    "bias is missing": lambda f, w, b: cam_einsum(f, w, 0 * b),
+    "divided by the number of positions": lambda f, w, b: cam_einsum(f, w, b / f[0, 0].numel()),
+    "these are the logits": lambda f, w, b: F.linear(f.mean((2, 3)), w, b),
+    "negative values are gone": lambda f, w, b: cam_einsum(f, w, b).relu(),
+    "brought to [0, 1]": lambda f, w, b: unit(cam_einsum(f, w, b)),
+    "divided by their number": lambda f, w, b: cam_einsum(f, w, b) / f.shape[1],
+    "laid out in a row": lambda f, w, b: cam_einsum(f, w, b).flatten(2),
+    "of shape (2, 4, 5); a tensor of shape (2, 3, 4, 5)": lambda f, w, b: cam_einsum(f, w, b)[:, 0],
+    "not the right values": lambda f, w, b: cam_einsum(f, w, b).mul(2),
+    "changes its own input": lambda f, w, b: cam_einsum(f, w, b.neg_()),
+}
 
-
-# --- 3. the box of a map ----------------------------------------------------------------------
+EIGHT = np.ones((3, 3))
 
 
 def box_by_numpy(cam: Tensor, threshold: float) -> tuple[Any, ...]:
-    labels, _n = ndimage.label(np.asarray(cam) >= threshold, structure=np.ones((3, 3)))
-    largest = np.bincount(labels.ravel())[1:].argmax() + 1
-    ys, xs = (labels == largest).nonzero()
-    return xs.min(), ys.min(), xs.max(), ys.max()
+    return largest_of(labelled(cam, threshold))
 
 
 def box_by_flooding(cam: Tensor, threshold: float) -> Tensor:
@@ -152,7 +102,7 @@ def around(mask: Any) -> tuple[int, int, int, int]:
     return int(xs.min()), int(ys.min()), int(xs.max()), int(ys.max())
 
 
-def labelled(cam: Tensor, threshold: float, structure: Any = None) -> Any:
+def labelled(cam: Tensor, threshold: float, structure: Any = EIGHT) -> Any:
     return ndimage.label(np.asarray(cam) >= threshold, structure)[0]
 
 
@@ -160,51 +110,39 @@ def largest_of(labels: Any) -> tuple[int, int, int, int]:
     return around(labels == np.bincount(labels.ravel())[1:].argmax() + 1)
 
 
-EIGHT = np.ones((3, 3))
+def of_the_maximum(cam: Tensor, threshold: float) -> tuple[int, int, int, int]:
+    labels = labelled(cam, threshold)
+    return around(labels == labels.ravel()[cam.argmax()])
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda m, t: around(np.asarray(m) >= t), "all the pixels above the threshold"),
-        (lambda m, t: largest_of(labelled(m, t)), "touch by a corner"),
-        (lambda m, t: largest_of(labelled(m, t + 1e-9, EIGHT)), "as high as the threshold"),
-        (
-            lambda m, t: around(labelled(m, t, EIGHT) == labelled(m, t, EIGHT).ravel()[m.argmax()]),
-            "holds the maximum",
-        ),
-        (lambda m, t: around(labelled(m, t, EIGHT) == 1), "first component"),
-        (lambda m, t: [box_by_numpy(m, t)[i] for i in (1, 0, 3, 2)], "rows and columns"),
-        (lambda m, t: np.add(box_by_numpy(m, t), (0, 0, 1, 1)), "one pixel late"),
-        (
-            lambda m, t: np.add(
-                box_by_numpy(m, t), (0, 0, *(1 - np.array(box_by_numpy(m, t)[:2])))
-            ),
-            "a width and a height",
-        ),
-        (lambda m, t: box_by_numpy(m, t)[:2], "of shape"),
-        (lambda m, t: (0, 0, 1, 1), "not the right values"),
-    ],
-)
-def test_a_wrong_box_is_told(answer: Callable[..., object], words: str) -> None:
-    refused(checks.check_box_from_map, answer, words)
+def moved(turn: Callable[..., object]) -> Callable[..., object]:
+    return lambda cam, threshold: turn(*box_by_numpy(cam, threshold))
 
 
-# --- 4. intersection over union ---------------------------------------------------------------
+ONE_DIAGONAL = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]])
 
-
-def iou_by_hand(a: Box, b: Box) -> float:
-    width = max(0, min(a[2], b[2]) - max(a[0], b[0]) + 1)
-    height = max(0, min(a[3], b[3]) - max(a[1], b[1]) + 1)
-    areas = [(x1 - x0 + 1) * (y1 - y0 + 1) for x0, y0, x1, y1 in (a, b)]
-    return width * height / (sum(areas) - width * height)
-
-
-def iou_by_pixels(a: Box, b: Box) -> Tensor:
-    masks = torch.zeros(2, 12, 12, dtype=torch.bool)
-    for mask, (x0, y0, x1, y1) in zip(masks, (a, b), strict=True):
-        mask[int(y0) : int(y1) + 1, int(x0) : int(x1) + 1] = True
-    return (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum()
+BOX: dict[str, object] = {
+    "all the pixels above the threshold": lambda m, t: around(np.asarray(m) >= t),
+    "touch by a corner": lambda m, t: largest_of(labelled(m, t, None)),
+    "as high as the threshold": lambda m, t: largest_of(labelled(m, t + 1e-3)),
+    "a share of the maximum": lambda m, t: largest_of(labelled(m, t * float(m.max()))),
+    "holds the maximum": of_the_maximum,
+    "first component": lambda m, t: around(labelled(m, t) == 1),
+    "rows and columns": moved(lambda x0, y0, x1, y1: (y0, x0, y1, x1)),
+    "one pixel late": moved(lambda x0, y0, x1, y1: np.array([x0, y0, x1 + 1, y1 + 1])),
+    "a width and a height": moved(lambda x0, y0, x1, y1: [x0, y0, x1 - x0 + 1, y1 - y0 + 1]),
+    "gives (5; 4); (5; 4; 10; 8) is expected": lambda m, t: box_by_numpy(m, t)[:2],
+    "gives (5.37; 4.37; 10.37; 8.37)": lambda m, t: np.array(box_by_numpy(m, t)) + 0.37,
+    "gives": Each(
+        [
+            lambda m, t: (0, 0, 1, 1),
+            lambda m, t: largest_of(labelled(m, 0.5)),  # the threshold ignored
+            lambda m, t: largest_of(labelled(m - m.min(), t)),  # a background above zero
+            lambda m, t: largest_of(labelled(m, t, ONE_DIAGONAL)),
+            lambda m, t: largest_of(labelled(m, t, ONE_DIAGONAL[::-1])),
+        ]
+    ),
+}
 
 
 def parts(a: Box, b: Box, one: int = 1) -> tuple[float, float, float, float]:
@@ -215,10 +153,21 @@ def parts(a: Box, b: Box, one: int = 1) -> tuple[float, float, float, float]:
     return width, height, areas[0], areas[1]
 
 
-def iou_exclusive(a: Box, b: Box) -> float:
-    w, h, first, second = parts(a, b, one=0)
-    shared = max(0, w) * max(0, h)
-    return shared / (first + second - shared)
+def iou_by_hand(a: Box, b: Box, one: int = 1, area_one: int = 1) -> float:
+    shared = common(a, b, one)
+    return shared / (sum(parts(a, b, area_one)[2:]) - shared)
+
+
+def common(a: Box, b: Box, one: int = 1) -> float:
+    width, height, *_areas = parts(a, b, one)
+    return max(0, width) * max(0, height)
+
+
+def iou_by_pixels(a: Box, b: Box) -> Tensor:
+    masks = torch.zeros(2, 12, 12, dtype=torch.bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, (a, b), strict=True):
+        mask[int(y0) : int(y1) + 1, int(x0) : int(x1) + 1] = True
+    return (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum()
 
 
 def iou_unclamped(a: Box, b: Box) -> float:
@@ -226,78 +175,77 @@ def iou_unclamped(a: Box, b: Box) -> float:
     return w * h / (first + second - w * h)
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (iou_exclusive, "last pixel is not counted"),
-        (iou_unclamped, "two negatives"),
-        (
-            lambda a, b: max(0, parts(a, b)[0]) * max(0, parts(a, b)[1]) / sum(parts(a, b)[2:]),
-            "counted twice",
-        ),
-        (
-            lambda a, b: max(0, parts(a, b)[0]) * max(0, parts(a, b)[1]) / parts(a, b)[2],
-            "the first box alone",
-        ),
-        (
-            lambda a, b: max(0, parts(a, b)[0]) * max(0, parts(a, b)[1]) / parts(a, b)[3],
-            "the second box alone",
-        ),
-        (
-            lambda a, b: max(0, parts(a, b)[0]) * max(0, parts(a, b)[1]) / min(parts(a, b)[2:]),
-            "the smaller box alone",
-        ),
-    ],
-)
-def test_a_wrong_iou_is_told(answer: Callable[..., object], words: str) -> None:
-    refused(checks.check_iou, answer, words)
+IOU: dict[str, object] = {
+    "last pixel is not counted": Each(
+        [
+            lambda a, b: iou_by_hand(a, b, 0, 0),
+            lambda a, b: iou_by_hand(a, b, 0, 1),
+            lambda a, b: iou_by_hand(a, b, 1, 0),
+        ]
+    ),
+    "two negatives": iou_unclamped,
+    "counted twice": lambda a, b: common(a, b) / sum(parts(a, b)[2:]),
+    "the first box alone": lambda a, b: common(a, b) / parts(a, b)[2],
+    "the second box alone": lambda a, b: common(a, b) / parts(a, b)[3],
+    "the smaller box alone": lambda a, b: common(a, b) / min(parts(a, b)[2:]),
+    "iou((0, 0, 3, 3), (2, 2, 5, 4))` gives 0.5367; 0.1667 is": lambda a, b: (
+        iou_by_hand(a, b) + 0.37
+    ),
+}
 
+THRESHOLD: dict[str, object] = {
+    "this is MaxBoxAcc": lambda elsewhere, here: max(here),
+    "that chose the threshold": lambda elsewhere, here: max(elsewhere),
+    "swapped": lambda elsewhere, here: elsewhere[here.argmax()],
+    "not the score": lambda elsewhere, here: elsewhere.argmax(),
+    "only the other one": lambda elsewhere, here: here[(elsewhere + here).argmax()],
+    "mean of two best": lambda elsewhere, here: (max(elsewhere) + max(here)) / 2,
+    "gives 0.92; 0.55 is expected": lambda elsewhere, here: here[elsewhere.argmax()] + 0.37,
+}
 
-# --- 5. a threshold chosen elsewhere ----------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda elsewhere, here: max(here), "this is MaxBoxAcc"),
-        (lambda elsewhere, here: max(elsewhere), "that chose the threshold"),
-        (lambda elsewhere, here: elsewhere[here.argmax()], "swapped"),
-        (lambda elsewhere, here: elsewhere.argmax(), "not the score"),
-        (lambda elsewhere, here: here[(elsewhere + here).argmax()], "only the other one"),
-        (lambda elsewhere, here: (max(elsewhere) + max(here)) / 2, "mean of two best"),
-    ],
-)
-def test_an_unfair_threshold_is_told(answer: Callable[..., object], words: str) -> None:
-    refused(checks.check_fair_accuracy, answer, words)
-
-
-# --- right answers ----------------------------------------------------------------------------
-
-SOLUTIONS: dict[Check, list[Callable[..., Any]]] = {
-    checks.check_global_average_pooling: [
-        lambda x: x.mean((2, 3)),
-        lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1),
-        lambda x: x.flatten(2).mean(2),
-        lambda x: x.float().mean(-1).mean(-1),
-        by_loops,
-    ],
-    checks.check_cam_by_hand: [cam_einsum, cam_linear, cam_loop],
-    checks.check_box_from_map: [
-        box_by_numpy,
-        box_by_flooding,
-        lambda m, t: list(box_by_numpy(m, t)),
-        lambda m, t: np.array(box_by_numpy(m, t)),
-    ],
-    checks.check_iou: [iou_by_hand, iou_by_pixels],
-    checks.check_fair_accuracy: [
-        lambda elsewhere, here: here[elsewhere.argmax()],
-        lambda elsewhere, here: float(here[int(elsewhere.argmax())]),
-        lambda elsewhere, here: here[elsewhere.tolist().index(max(elsewhere))],
-    ],
+WRONG: dict[Check, dict[str, object]] = {
+    checks.check_global_average_pooling: POOLING,
+    checks.check_cam_by_hand: MAP,
+    checks.check_box_from_map: BOX,
+    checks.check_iou: IOU,
+    checks.check_fair_accuracy: THRESHOLD,
+}
+RIGHT: dict[Check, dict[str, object]] = {
+    checks.check_global_average_pooling: {
+        "mean": lambda x: x.mean((2, 3)),
+        "adaptive": lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1),
+        "flatten": lambda x: x.flatten(2).mean(2),
+        "twice": lambda x: x.float().mean(-1).mean(-1),
+        "loops": pooled_by_loops,
+    },
+    checks.check_cam_by_hand: {
+        "einsum": cam_einsum,
+        "linear": cam_linear,
+        "loops": cam_loop,
+        "no gradient": lambda f, w, b: cam_linear(f, w, b).detach(),
+    },
+    checks.check_box_from_map: {
+        "NumPy": box_by_numpy,
+        "flooding": box_by_flooding,
+        "list": moved(lambda *box: list(box)),
+        "array": moved(lambda *box: np.array(box)),
+    },
+    checks.check_iou: {"by hand": iou_by_hand, "pixels": iou_by_pixels},
+    checks.check_fair_accuracy: {
+        "tensor": lambda elsewhere, here: here[elsewhere.argmax()],
+        "number": lambda elsewhere, here: float(here[int(elsewhere.argmax())]),
+        "list": lambda elsewhere, here: here[elsewhere.tolist().index(max(elsewhere))],
+    },
 }
 
 
-@pytest.mark.parametrize("check", ALL.values(), ids=ALL)
-def test_right_answers_are_accepted_however_written(check: Check) -> None:
-    for solution in SOLUTIONS[check]:
-        accepted(check, solution)
+@pytest.mark.parametrize(("check", "words", "answer"), answers(WRONG))
+def test_a_wrong_answer_is_told_what_is_wrong(check: Check, words: str, answer: object) -> None:
+    refused(check, answer, words)
+
+
+@pytest.mark.parametrize(("check", "style", "answer"), answers(RIGHT))
+def test_a_right_answer_is_accepted_in_whatever_style(
+    check: Check, style: str, answer: object
+) -> None:
+    accepted(check, answer)

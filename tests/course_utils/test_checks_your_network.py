@@ -8,77 +8,44 @@ from typing import Any
 
 import pytest
 import torch
-from checking import ABSURD, ABSURD_ANSWERS, BLANKS, Check, refused, told_where_it_broke
+from checking import Check, Each, accepted, answers, refused
 
 from course_utils.checks import Feedback
 from course_utils.checks import your_network as checks
 from course_utils.models import compose
-from course_utils.models.stages import conv, dense, gap_head, identity, projection, transition
+from course_utils.models.stages import conv, dense, gap_head, identity, projection
 
 Layers = Sequence[tuple[int, int]]
 
-BROKEN = [
-    conv(16, stride=2),
-    dense(3, growth_rate=8),
-    transition(),
-    projection(16, shortcut="A"),
-    gap_head(),
-]
+BROKEN = list(checks.BROKEN)
 
 
 def check_mended(answer: Any) -> Feedback:
     return checks.check_mended(answer, BROKEN)
 
 
-FUNCTIONS: dict[str, Check] = {
-    "field_by_hand": checks.check_field_by_hand,
-    "pareto_front": checks.check_pareto_front,
+def mended(*last: Any) -> list[Any]:
+    return [*BROKEN[:3], *last]
+
+
+MENDED: dict[str, object] = {
+    "line for line": BROKEN,
+    "Stage 4": mended(projection(19, shortcut="A"), gap_head()),
+    "as many lines as `broken`": Each([mended(gap_head()), mended(identity(), gap_head(), 1)]),
+    "2 stages differ (1, 4)": [conv(8), *BROKEN[1:3], projection(16), gap_head()],
+    "gap_head()": mended(projection(16), projection(16)),
+    "already built": compose([conv(4), gap_head()]),
+    "not a value of type `generator`": (stage for stage in BROKEN),
 }
-VALUES: dict[str, Check] = {
-    "mended": check_mended,
-    "small": checks.check_small,
-    "fair": checks.check_fair,
+RIGHTLY_MENDED: dict[str, object] = {
+    "option B": mended(projection(16), gap_head()),
+    "a tuple": tuple(mended(projection(16, shortcut="B"), gap_head())),
+    "20 maps": mended(projection(20, shortcut="A"), gap_head()),
+    "more maps": mended(projection(32, shortcut="A", stride=1), gap_head()),
+    "another kind of stage": mended(identity(), gap_head()),
+    # 16 + 3·5 = 31 maps, 15 after the transition: option A can hold them in 16.
+    "another stage": [BROKEN[0], dense(3, growth_rate=5), *BROKEN[2:]],
 }
-ALL = FUNCTIONS | VALUES
-
-
-# --- what holds for all of them ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize("check", ALL.values(), ids=ALL)
-@pytest.mark.parametrize("blank", [None, ...], ids=repr)
-def test_a_value_left_blank_is_not_filled_in_yet(check: Check, blank: object) -> None:
-    assert check(blank).passed is None
-
-
-@pytest.mark.parametrize("check", FUNCTIONS.values(), ids=FUNCTIONS)
-@pytest.mark.parametrize("blank", BLANKS)
-def test_a_function_left_blank_is_not_filled_in_yet(check: Check, blank: object) -> None:
-    assert check(blank).passed is None
-
-
-@pytest.mark.parametrize("check", ALL.values(), ids=ALL)
-@pytest.mark.parametrize("absurd", [*ABSURD, *ABSURD_ANSWERS, [3, 4]], ids=repr)
-def test_an_absurd_answer_is_refused_without_an_exception(check: Check, absurd: object) -> None:
-    assert check(absurd).passed is False
-
-
-@pytest.mark.parametrize("check", FUNCTIONS.values(), ids=FUNCTIONS)
-def test_code_that_raises_is_told_where(check: Check) -> None:
-    told_where_it_broke(check)
-
-
-@pytest.mark.parametrize("name", ["mended", "small"])
-def test_a_design_with_a_line_left_blank_is_not_filled_in_yet(name: str) -> None:
-    assert VALUES[name]([conv(16), ..., gap_head()]).passed is None
-
-
-@pytest.mark.parametrize("name", ["mended", "small"])
-def test_a_network_already_built_is_told_from_a_design(name: str) -> None:
-    refused(VALUES[name], compose([conv(4), gap_head()]), "already built")
-
-
-# --- 1. mend a stage --------------------------------------------------------------------------
 
 
 def test_the_broken_design_is_broken() -> None:
@@ -86,45 +53,19 @@ def test_the_broken_design_is_broken() -> None:
         compose(BROKEN)
 
 
-@pytest.mark.parametrize(
-    "stage",
-    [
-        projection(16),
-        projection(16, shortcut="B"),
-        projection(20, shortcut="A"),
-        projection(32, shortcut="A", stride=1),
-    ],
-    ids=repr,
-)
-def test_each_way_to_mend_the_stage_is_accepted(stage: Any) -> None:
-    feedback = check_mended([*BROKEN[:3], stage, BROKEN[4]])
-    assert feedback.passed, str(feedback)
-    assert "stage 4" in feedback.message
-    assert check_mended((*BROKEN[:3], stage, BROKEN[4]))
+def test_a_design_mended_in_place_is_compared_with_the_lessons_own() -> None:
+    broken = list(checks.BROKEN)
+    assert "line for line" in checks.check_mended(broken, broken).message
+    broken[3] = projection(16)
+    feedback = checks.check_mended(broken, broken)
+    assert feedback.passed and "stage 4" in feedback.message
+    broken[0] = conv(8, stride=2)
+    assert "2 stages differ" in checks.check_mended(broken, broken).message
 
 
-@pytest.mark.parametrize(
-    ("design", "words"),
-    [
-        (BROKEN, "line for line"),
-        ([*BROKEN[:3], projection(19, shortcut="A"), gap_head()], "Stage 4"),
-        ([*BROKEN[:3], gap_head()], "4 lines"),
-        ([*BROKEN[:4], identity(), gap_head()], "6 lines"),
-        ([conv(8, stride=2), *BROKEN[1:3], projection(16), gap_head()], "2 stages differ (1, 4)"),
-        ([*BROKEN[:3], identity(), gap_head()], "another kind"),
-        ([*BROKEN[:3], projection(16), projection(16)], "gap_head()"),
-    ],
-)
-def test_a_wrong_mending_is_told(design: Any, words: str) -> None:
-    refused(check_mended, design, words)
-
-
-def test_another_stage_may_be_mended_if_one_is_enough() -> None:
-    # 16 + 3·5 = 31 maps, 15 after the transition: option A can hold them in 16.
-    assert check_mended([BROKEN[0], dense(3, growth_rate=5), *BROKEN[2:]])
-
-
-# --- 2. the receptive field by hand -----------------------------------------------------------
+def test_a_design_with_a_line_left_blank_is_not_filled_in_yet() -> None:
+    for check in (check_mended, checks.check_small):
+        assert check([conv(16), ..., gap_head()]).passed is None
 
 
 def field(layers: Layers) -> int:
@@ -142,60 +83,58 @@ def from_the_output(layers: Layers) -> int:
     return seen
 
 
-@pytest.mark.parametrize("solution", [field, from_the_output])
-def test_each_way_to_count_the_field_is_accepted(solution: Callable[[Layers], int]) -> None:
-    assert checks.check_field_by_hand(solution)
+def changing(change: Callable[[Any], object]) -> Callable[..., int]:
+    def answer(layers: Layers) -> int:
+        seen = field(layers)
+        change(layers)
+        return seen
+
+    return answer
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda layers: field([(k, 1) for k, s in layers]), "strides are left out"),
-        (lambda layers: field(layers) - 1, "position itself"),
-        (lambda layers: field(list(reversed(layers))), "from the output to the input"),
-        (lambda layers: sum(k for k, s in layers), "sum of the kernels"),
-        (lambda layers: math.prod(s for k, s in layers), "step between two positions"),
-        (
-            lambda layers: (
-                1
-                + sum(
-                    (k - 1) * math.prod(s for _k, s in layers[: i + 1])
-                    for i, (k, s) in enumerate(layers)
-                )
-            ),
-            "own stride",
-        ),
-        (
-            lambda layers: (
-                1 + sum(k * math.prod(s for _k, s in layers[:i]) for i, (k, s) in enumerate(layers))
-            ),
-            "not by k",
-        ),
-        (lambda layers: field(layers) + 4, "right shape, but not the right values"),
-        (lambda layers: (field(layers), field(layers)), "of shape"),
-    ],
-)
-def test_a_wrong_field_is_told(answer: Callable[[Layers], object], words: str) -> None:
-    refused(checks.check_field_by_hand, answer, words)
-
-
-# --- 3. a small network -----------------------------------------------------------------------
+FIELD: dict[str, object] = {
+    "strides are left out": lambda layers: field([(k, 1) for k, s in layers]),
+    "position itself": lambda layers: field(layers) - 1,
+    "from the output to the input": lambda layers: field(list(reversed(layers))),
+    "sum of the kernels": lambda layers: sum(k for k, s in layers),
+    "step between two positions": lambda layers: math.prod(s for k, s in layers),
+    "own stride": lambda layers: (
+        1
+        + sum(
+            (k - 1) * math.prod(s for _k, s in layers[: i + 1]) for i, (k, s) in enumerate(layers)
+        )
+    ),
+    "not by k": lambda layers: (
+        1 + sum(k * math.prod(s for _k, s in layers[:i]) for i, (k, s) in enumerate(layers))
+    ),
+    "field_by_hand([(3, 1)])` gives 7; 3 is expected": lambda layers: field(layers) + 4,
+    "gives (3; 3); 3 is expected": lambda layers: (field(layers), field(layers)),
+    "gives 35; 24 is expected": lambda layers: field([(k // 2 * 2 + 1, s) for k, s in layers]),
+    "changes its own input | `reverse`": Each(
+        [
+            changing(lambda layers: layers.reverse()),
+            changing(lambda layers: layers.sort()),
+            changing(lambda layers: layers and layers.pop()),
+        ]
+    ),
+}
 
 SMALL = [conv(12, stride=2), conv(24, stride=2), conv(24, times=2), gap_head()]
-
-
-@pytest.mark.parametrize(
-    "design",
-    [
-        SMALL,
-        [conv(8, stride=2), projection(16), identity(), gap_head()],
-        [conv(8, stride=2), conv(16, kernel_size=5, stride=2), conv(16), gap_head()],
-    ],
-    ids=["plain", "residual", "5×5"],
-)
-def test_each_small_network_is_accepted(design: Any) -> None:
-    feedback = checks.check_small(design)
-    assert feedback.passed, str(feedback)
+TOO_LARGE: dict[str, object] = {
+    "parameters": [conv(12, stride=2), conv(48, stride=2), conv(48, times=2), gap_head()],
+    "multiply-adds": [conv(12), conv(24, times=2), gap_head()],
+    "3×3 cells": [*[conv(8, stride=2)] * 3, gap_head()],
+    "sees 7 pixels": Each(
+        [
+            [conv(8, stride=2), conv(8, stride=2), gap_head()],
+            [conv(8, stride=2), conv(8), conv(8, kernel_size=1), gap_head()],
+        ]
+    ),
+    "Stage 2": [conv(8), projection(4, shortcut="A"), gap_head()],
+    "head": [conv(8)],
+    "parentheses": [conv, gap_head()],
+    "already built": compose([conv(4), gap_head()]),
+}
 
 
 def test_the_numbers_told_are_those_of_the_network() -> None:
@@ -206,26 +145,6 @@ def test_the_numbers_told_are_those_of_the_network() -> None:
     assert f"{weights:,} parameters" in message and f"{macs:,} multiply-adds" in message
     # 3, then 2 pixels a cell, then 4, twice: 3 + 2·2 + 2·(2·4)
     assert "sees 23 pixels" in message and "6×6" in message
-
-
-@pytest.mark.parametrize(
-    ("design", "words"),
-    [
-        ([conv(12, stride=2), conv(48, stride=2), conv(48, times=2), gap_head()], "parameters"),
-        ([conv(12), conv(24, times=2), gap_head()], "multiply-adds"),
-        ([conv(8, stride=2), conv(8, stride=2), conv(8, stride=2), gap_head()], "3×3 cells"),
-        ([conv(8, stride=2), conv(8, stride=2), gap_head()], "sees 7 pixels"),
-        ([conv(8, stride=2), conv(8), conv(8, kernel_size=1), gap_head()], "sees 7 pixels"),
-        ([conv(8), projection(4, shortcut="A"), gap_head()], "Stage 2"),
-        ([conv(8)], "head"),
-        ([conv, gap_head()], "parentheses"),
-    ],
-)
-def test_a_network_that_misses_a_condition_is_told_which(design: Any, words: str) -> None:
-    refused(checks.check_small, design, words)
-
-
-# --- 4. the Pareto front ----------------------------------------------------------------------
 
 
 def by_sweeping(costs: list[float], errors: list[float]) -> list[int]:
@@ -249,63 +168,88 @@ def by_definition(costs: list[float], errors: list[float], strictly: bool = True
     return sorted(kept, key=lambda i: costs[i])
 
 
-@pytest.mark.parametrize("solution", [by_sweeping, by_definition])
-def test_each_way_to_find_the_front_is_accepted(solution: Callable[..., Any]) -> None:
-    assert checks.check_pareto_front(solution)
-    assert checks.check_pareto_front(lambda c, e: torch.tensor(solution(c, e)))
+def twins_backwards(costs: list[float], errors: list[float]) -> list[int]:
+    return sorted(by_definition(costs, errors), key=lambda i: (costs[i], -i))
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda c, e: by_definition(c, e, strictly=False), "throw each other out"),
-        (
-            lambda c, e: sorted(
-                (
-                    i
-                    for i in range(len(c))
-                    if not any(c[j] < c[i] and e[j] < e[i] for j in range(len(c)))
-                ),
-                key=lambda i: (c[i], e[i]),
-            ),
-            "level in the other",
-        ),
-        (lambda c, e: [e.index(min(e))], "smallest error alone"),
-        (lambda c, e: sorted(by_definition(c, e)), "not from the cheapest"),
-        (lambda c, e: by_definition(c, e)[::-1], "from the dearest"),
-        (lambda c, e: [c[i] for i in by_definition(c, e)], "these are costs"),
-        (lambda c, e: [e[i] for i in by_definition(c, e)], "these are errors"),
-        (lambda c, e: set(by_definition(c, e)), "no order"),
-        (lambda c, e: [i in by_definition(c, e) for i in range(len(c))], "true and false"),
-        (lambda c, e: sorted(range(len(c)), key=lambda i: c[i]), "every network is kept"),
-        (lambda c, e: len(by_definition(c, e)), "of shape"),
-    ],
-)
-def test_a_wrong_front_is_told(answer: Callable[..., object], words: str) -> None:
-    refused(checks.check_pareto_front, answer, words)
+def beaten_in_both(c: list[float], e: list[float]) -> list[int]:
+    everyone = range(len(c))
+    kept = [i for i in everyone if not any(c[j] < c[i] and e[j] < e[i] for j in everyone)]
+    return sorted(kept, key=lambda i: (c[i], e[i]))
 
 
-# --- 5. fair comparisons ----------------------------------------------------------------------
+def sorting(costs: list[float], errors: list[float]) -> list[int]:
+    front = by_definition(costs, errors)
+    costs.sort()
+    return front
 
 
-@pytest.mark.parametrize("answer", ["bf", "fb", "BF", "b, f", ["b", "f"], {"b", "f"}], ids=repr)
-def test_the_fair_comparisons_are_accepted_in_any_order(answer: object) -> None:
-    assert checks.check_fair(answer)
+FRONT: dict[str, object] = {
+    "throw each other out": lambda c, e: by_definition(c, e, strictly=False),
+    "level in the other": beaten_in_both,
+    "smallest error alone": lambda c, e: [e.index(min(e))],
+    "not from the cheapest": lambda c, e: sorted(by_definition(c, e)),
+    "from the dearest": lambda c, e: by_definition(c, e)[::-1],
+    "these are costs": lambda c, e: [c[i] for i in by_definition(c, e)],
+    "these are errors": lambda c, e: [e[i] for i in by_definition(c, e)],
+    "no order": lambda c, e: set(by_definition(c, e)),
+    "true and false": lambda c, e: [i in by_definition(c, e) for i in range(len(c))],
+    "every network is kept": lambda c, e: sorted(range(len(c)), key=lambda i: c[i]),
+    "the dominated ones": lambda c, e: sorted(
+        set(range(len(c))) - set(by_definition(c, e)), key=lambda i: (c[i], e[i])
+    ),
+    "gives 3; (1; 2; 0) is expected": lambda c, e: len(by_definition(c, e)),
+    "changes its own input | `sort`": sorting,
+}
+
+FAIR: dict[str, object] = {
+    "one seed": "abf",
+    "varies most": "bcf",
+    "judge it": "bdf",
+    "computing": "bef",
+    "one more": Each(["b", "f"]),
+    "no comparison z": "z",
+    "no comparison": "12",
+    "hold letters": Each([["b", 3], [3, 4]]),
+    "not a value of type `dict`": {"b": "f"},
+}
+
+WRONG: dict[Check, dict[str, object]] = {
+    check_mended: MENDED,
+    checks.check_field_by_hand: FIELD,
+    checks.check_small: TOO_LARGE,
+    checks.check_pareto_front: FRONT,
+    checks.check_fair: FAIR,
+}
+RIGHT: dict[Check, dict[str, object]] = {
+    check_mended: RIGHTLY_MENDED,
+    checks.check_field_by_hand: {"from the image": field, "from the output": from_the_output},
+    checks.check_small: {
+        "plain": SMALL,
+        "residual": [conv(8, stride=2), projection(16), identity(), gap_head()],
+        "5×5": [conv(8, stride=2), conv(16, kernel_size=5, stride=2), conv(16), gap_head()],
+    },
+    checks.check_pareto_front: {
+        "sweeping": by_sweeping,
+        "definition": by_definition,
+        "twins the other way": twins_backwards,
+        "tensor": lambda c, e: torch.tensor(by_sweeping(c, e)),
+    },
+    checks.check_fair: {
+        **{repr(answer): answer for answer in ("bf", "fb", "BF", "b, f")},
+        "list": ["b", "f"],
+        "set": {"b", "f"},
+    },
+}
 
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        ("abf", "one seed"),
-        ("bcf", "varies most"),
-        ("bdf", "judge it"),
-        ("bef", "computing"),
-        ("b", "one more"),
-        ("f", "one more"),
-        ("z", "no comparison z"),
-        ("12", "no comparison"),
-        (["b", 3], "hold letters"),
-    ],
-)
-def test_a_wrong_sorting_is_told(answer: object, words: str) -> None:
-    refused(checks.check_fair, answer, words)
+@pytest.mark.parametrize(("check", "words", "answer"), answers(WRONG))
+def test_a_wrong_answer_is_told_what_is_wrong(check: Check, words: str, answer: object) -> None:
+    refused(check, answer, words)
+
+
+@pytest.mark.parametrize(("check", "style", "answer"), answers(RIGHT))
+def test_a_right_answer_is_accepted_in_whatever_style(
+    check: Check, style: str, answer: object
+) -> None:
+    accepted(check, answer)

@@ -48,11 +48,6 @@ def test_an_unknown_option_is_answered_with_the_valid_ones(name: str, valid: str
         datasets.load(name, siez=16)
 
 
-def test_a_split_knows_its_length_and_the_shape_of_its_images() -> None:
-    assert len(split(7)) == 7
-    assert split().image_shape == (3, 6, 5)
-
-
 @pytest.mark.parametrize(
     ("tensor", "wrong", "says"),
     [
@@ -98,22 +93,20 @@ def test_a_split_cannot_be_changed_in_place() -> None:
         split().labels = torch.zeros(4)  # type: ignore[misc]
 
 
-def test_a_subset_of_a_number_takes_the_first_images() -> None:
-    assert split(5).subset(3).labels.tolist() == [0, 1, 2]
-
-
 @pytest.mark.parametrize(
-    "which",
-    [[4, 0], torch.tensor([4, 0]), np.array([4, 0]), [-1, 0]],
-    ids=["list", "tensor", "array", "from the end"],
+    ("which", "labels"),
+    [
+        (3, [0, 1, 2]),  # the first ones
+        ([4, 0], [4, 0]),
+        (torch.tensor([4, 0]), [4, 0]),
+        (np.array([4, 0]), [4, 0]),
+        ([-1, 0], [4, 0]),
+        (torch.arange(5) > 2, [3, 4]),
+    ],
+    ids=str,
 )
-def test_a_subset_of_indices_takes_them_in_order(which: object) -> None:
-    assert split(5).subset(which).labels.tolist() == [4, 0]  # type: ignore[arg-type]
-
-
-def test_a_subset_of_flags_takes_the_images_flagged() -> None:
-    whole = split(5)
-    assert whole.subset(whole.labels > 2).labels.tolist() == [3, 4]
+def test_a_subset_takes_a_number_of_images_or_those_named(which: object, labels: list[int]) -> None:
+    assert split(5).subset(which).labels.tolist() == labels  # type: ignore[arg-type]
 
 
 def test_a_subset_takes_everything_known_of_its_images() -> None:
@@ -189,3 +182,31 @@ def test_statistics_are_those_of_numpy_for_each_channel(dtype: torch.dtype) -> N
 def test_a_split_without_boxes_may_still_have_masks() -> None:
     bare = replace(split(), boxes=None, box_labels=None)
     assert bare.masks is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64])
+def test_normalised_images_are_pixels_less_the_mean_over_the_deviation(dtype: torch.dtype) -> None:
+    levels = torch.randint(256, (4, 3, 6, 5), generator=torch.Generator().manual_seed(0))
+    images = levels.to(dtype) if dtype == torch.uint8 else levels.to(dtype) / 255
+    mean, std = torch.rand(3, 6, 5), torch.rand(3, 1, 1) + 0.5
+    own = split(mean=mean, std=std)
+    expected = (levels.double() / 255 - mean) / std
+    torch.testing.assert_close(own.normalised(images).double(), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(own.normalised(images[2]), own.normalised(images)[2])
+    if dtype != torch.float64:
+        whole = split(images=images, mean=mean, std=std)
+        assert torch.equal(whole.normalised(), own.normalised(images))
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (torch.zeros(2, 3, 6, 5, dtype=torch.int64), "float or uint8 .*found int64"),
+        (np.zeros((2, 3, 6, 5)), "float or uint8 .*found ndarray"),
+        (torch.zeros(2, 1, 6, 5), r"statistics \(3, 1, 1\).*found float32 \(2, 1, 6, 5\)"),
+        (torch.zeros(6, 5), r"statistics.*found float32 \(6, 5\)"),
+    ],
+)
+def test_images_that_a_splits_statistics_do_not_fit_are_refused(images: object, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        split().normalised(images)  # type: ignore[arg-type]

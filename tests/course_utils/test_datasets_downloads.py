@@ -342,17 +342,6 @@ def test_an_interrupted_download_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_download_leaves_is_not_taken_for_the_set(
-    cifar: Path, server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish_cifar(cifar, *server, monkeypatch)
-    root = tmp_path / "data"
-    shutil.copytree(cifar, root / "download-killed")
-    with pytest.raises(FileNotFoundError):
-        datasets.load("cifar10", root=root)
-    datasets.load("cifar10", root=root, download=True)
-
-
 @pytest.mark.parametrize("name", ["cifar10", "fashion_mnist"])
 def test_without_a_network_one_sentence_says_so(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -69,22 +69,19 @@ def test_clutter_changes_neither_the_digits_nor_what_lies_beside_the_fragments()
     assert changed.flatten(1).any(dim=1).all()
 
 
-def test_training_scenes_are_made_of_training_digits_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    train, (images, labels) = native_digits()
+@pytest.mark.parametrize("changed", ["train", "test"])
+def test_scenes_of_a_split_are_made_of_its_own_digits_only(
+    changed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = dict(zip(("train", "test"), native_digits(), strict=True))
     before = load()
-    monkeypatch.setattr(scenes, "native_digits", lambda: (train, (1 - images, labels)))
+    images, labels = digits[changed]
+    digits[changed] = (1 - images, labels)
+    monkeypatch.setattr(scenes, "native_digits", lambda: tuple(digits.values()))
     after = load()
-    assert torch.equal(before.train.images, after.train.images)
-    assert not torch.equal(before.test.images, after.test.images)
-
-
-def test_test_scenes_are_made_of_test_digits_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    (images, labels), test = native_digits()
-    before = load()
-    monkeypatch.setattr(scenes, "native_digits", lambda: ((1 - images, labels), test))
-    after = load()
-    assert torch.equal(before.test.images, after.test.images)
-    assert not torch.equal(before.train.images, after.train.images)
+    for name in digits:
+        same = torch.equal(getattr(before, name).images, getattr(after, name).images)
+        assert same == (name != changed)
 
 
 def test_a_box_is_the_smallest_one_around_its_mask() -> None:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
-from course.authors import readme
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from course_utils import cli, diagrams, i18n
-from course_utils.diagrams import catalogue, dense, maps, residual
+from course_utils import diagrams, i18n
+from course_utils.diagrams import dense, maps, residual
 from course_utils.diagrams.sketch import Sketch
 from course_utils.diagrams.tracing import trace
 from course_utils.models import (
@@ -34,60 +31,12 @@ from course_utils.models import (
     stage,
 )
 
-IMAGES = Path(__file__).parents[2] / "images"
-# The names under which the lessons' readers know them.
-FIFTEEN = {
-    "conv1.png", "conv1_final.svg", "GlobalAVG_final.svg", "resnet_archi.svg", "Conv_Bn_Relu.svg",
-    "id_block.svg", "id_block_math.svg", "proj_block.svg", "proj_block_math.svg",
-    "Resnet_block.svg", "densenet_k_4.svg", "densenet_archi.svg", "dense_block_final.svg",
-    "transition_block_final.svg", "densenet_final.svg",
-}  # fmt: skip
-SVG = "{http://www.w3.org/2000/svg}"
-
 
 def texts(sketch: Sketch) -> list[str]:
     return [word.text.replace("\N{THIN SPACE}", " ") for word in sketch.words]
 
 
-@pytest.fixture(scope="module")
-def drawn() -> dict[str, bytes]:
-    i18n.set_language("en")
-    return dict(catalogue.files())
-
-
-def numbers_apart(content: str) -> tuple[str, np.ndarray]:
-    number = r"-?\d+\.\d+"
-    found = np.array([float(one) for one in re.findall(number, content)])
-    return re.sub(number, "#", content), found
-
-
-def test_the_fifteen_pictures_and_a_png_for_each_are_there() -> None:
-    assert {path.name for path in IMAGES.iterdir()} >= FIFTEEN
-    for svg in IMAGES.glob("*.svg"):
-        assert svg.with_suffix(".png").exists()
-
-
-def test_the_files_are_what_the_modules_draw_today(drawn: dict[str, bytes]) -> None:
-    assert {path.name for path in IMAGES.iterdir() if path.is_file()} == drawn.keys()
-    for name, content in drawn.items():
-        stored = (IMAGES / name).read_bytes()
-        if name.endswith(".png"):
-            # Compressed by the machine's own zlib, and the last bit of an edge by its processor.
-            old, new = (
-                np.asarray(Image.open(io.BytesIO(one)).convert("RGBA"), int)
-                for one in (stored, content)
-            )
-            assert old.shape == new.shape, name
-            assert (abs(old - new) > 24).mean() < 1e-3, name
-        elif name.endswith(".svg"):
-            # All but the last digits of coordinates, which a processor rounds in its own way.
-            (old, was), (new, now) = (numbers_apart(one.decode()) for one in (stored, content))
-            assert old == new, name
-            np.testing.assert_allclose(was, now, atol=0.01, err_msg=name)
-        else:
-            assert stored == content, name
-
-
+@pytest.mark.slow
 def test_drawing_twice_gives_the_same_bytes_in_another_process_too() -> None:
     code = (
         "import sys; from course_utils import diagrams; d = diagrams.picture('proj_block');"
@@ -107,18 +56,6 @@ def test_drawing_twice_gives_the_same_bytes_in_another_process_too() -> None:
 
 
 @pytest.mark.parametrize("name", diagrams.PICTURES)
-def test_every_svg_says_in_both_languages_what_there_is_to_see(name: str) -> None:
-    root = ElementTree.fromstring((IMAGES / f"{name}.svg").read_bytes())
-    assert root.get("role") == "img"
-    for tag, least in (("title", 10), ("desc", 120)):
-        said = {one.get("lang"): one.text or "" for one in root.findall(SVG + tag)}
-        assert set(said) == {"fr", "en"}
-        assert min(map(len, said.values())) >= least
-    assert said["fr"] != said["en"]
-    assert "{" not in said["fr"] + said["en"]
-
-
-@pytest.mark.parametrize("name", diagrams.PICTURES)
 def test_a_picture_is_the_same_in_both_languages_but_for_its_description(name: str) -> None:
     english = diagrams.picture(name)
     i18n.set_language("fr")
@@ -126,40 +63,6 @@ def test_a_picture_is_the_same_in_both_languages_but_for_its_description(name: s
     assert french.sketch.words == english.sketch.words
     assert french.sketch.boxes == english.sketch.boxes
     assert french.description != english.description
-
-
-@pytest.mark.parametrize("path", sorted(IMAGES.glob("*.*g")), ids=lambda path: path.name)
-def test_no_picture_is_above_150_kilobytes(path: Path) -> None:
-    assert path.stat().st_size <= 150_000
-
-
-@pytest.mark.parametrize("name", diagrams.PICTURES)
-def test_the_png_has_twice_the_size_and_transparent_corners(name: str) -> None:
-    root = ElementTree.fromstring((IMAGES / f"{name}.svg").read_bytes())
-    png = Image.open(IMAGES / f"{name}.png").convert("RGBA")
-    assert png.size == (2 * int(root.get("width", 0)), 2 * int(root.get("height", 0)))
-    assert png.getpixel((0, 0))[3] == 0  # type: ignore[index]
-    assert png.getpixel((png.width // 2, 6)) == (255, 255, 255, 255)
-
-
-def test_the_gallery_shows_every_picture_with_both_titles() -> None:
-    gallery = (IMAGES / "README.md").read_text(encoding="utf-8")
-    for name in diagrams.PICTURES:
-        assert f"]({name}.svg)" in gallery
-        assert diagrams.picture(name).title in gallery
-        i18n.set_language("fr")
-        assert diagrams.picture(name).title in gallery
-        i18n.set_language("en")
-
-
-def test_make_images_is_a_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "pyproject.toml").touch()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(catalogue, "files", lambda: iter([("a.svg", b"<svg/>")]))
-    monkeypatch.setattr(readme, "FIGURES", {})
-    assert cli.main(["images"]) == 0
-    assert (tmp_path / "images" / "a.svg").read_bytes() == b"<svg/>"
 
 
 def test_drawing_leaves_the_random_numbers_of_the_reader_alone() -> None:
@@ -171,8 +74,6 @@ def test_drawing_leaves_the_random_numbers_of_the_reader_alone() -> None:
 
 
 def test_a_readers_style_of_matplotlib_changes_no_picture() -> None:
-    import matplotlib
-
     expected = diagrams.picture("id_block").svg()
     with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9, "text.usetex": False}):
         assert diagrams.picture("id_block").svg() == expected
@@ -235,19 +136,16 @@ def test_the_dense_block_has_an_arrow_for_each_connection() -> None:
 
 
 def test_the_transition_and_the_whole_densenet_follow_the_growth_rate() -> None:
-    assert r"$\theta = 7 / 15$" in texts(dense.transition(_transition(growth=3)))
+    # Of 2k + 3·k maps, half are kept.
+    assert r"$\theta = 7 / 15$" in texts(dense.transition(densenet(22, 3).stages[1]))
     for growth in (4, 6):
         # DenseNet-BC of depth 16, two layers a block: 2k, 4k, 2k, 4k, 2k, 4k.
         said = texts(dense.densenet_row(densenet(16, growth)))
         assert {f"{4 * growth}×32×32", f"{2 * growth}×16×16", f"{4 * growth}×8×8"} <= set(said)
 
 
-def _transition(growth: int) -> Any:
-    return densenet(22, growth).stages[1]  # reads 2k + 3·k maps and keeps half
-
-
 def test_the_pictures_of_maps_follow_their_layers() -> None:
-    assert "13 params" in texts(maps.conv_1x1(nn.Conv2d(12, 1, 1)))
+    assert "8 params" in texts(maps.conv_1x1(nn.Conv2d(7, 1, 1)))
     assert "4×1×1" in texts(maps.conv_1x1_pixel(nn.Conv2d(4, 1, 1)))
     said = texts(maps.global_average(torch.tensor([[[1.0, 2.0], [3.0, 6.0]]])))
     assert {"3", "1×2×2"} <= set(said)
@@ -258,10 +156,9 @@ def test_the_pictures_of_maps_follow_their_layers() -> None:
 
 def test_the_class_map_is_the_weighted_sum_and_its_mean_the_score() -> None:
     sketch = maps.class_map((1.0, 1.0, 1.0))
-    first = maps.VALUES[0][0][0] + maps.VALUES[1][0][0] + maps.VALUES[2][0][0]
     (result,) = {word.box for word in sketch.words if word.cell and word.box.area.left > 300}
-    cells = [word.text for word in sketch.words if word.box is result]
-    assert cells[0] == str(first)
+    cells = [float(word.text) for word in sketch.words if word.box is result]
+    assert cells == maps.VALUES.sum(0).flatten().tolist()
     assert "7" in texts(sketch)  # 2 + 4 + 1, the means
 
 
@@ -355,7 +252,7 @@ def test_depth_draws_the_parts_of_a_net_as_boxes() -> None:
 
 
 class Wild(nn.Module):
-    """A module whose answer is none that can be drawn."""
+    """A module that answers with whatever it is told."""
 
     def __init__(self, answer: Any) -> None:
         super().__init__()
@@ -383,30 +280,28 @@ def test_what_cannot_be_drawn_is_refused_with_a_sentence(
         diagrams.draw(module, *inputs)
 
 
-@pytest.mark.parametrize("depth", [0, True, 1.5])
-def test_a_depth_that_is_none_is_refused(depth: Any) -> None:
-    with pytest.raises(ValueError, match="whole number from 1"):
+@pytest.mark.parametrize(("depth", "kind"), [(0, ValueError), (True, TypeError), (1.5, TypeError)])
+def test_a_depth_that_is_no_whole_number_from_1_is_refused(
+    depth: Any, kind: type[Exception]
+) -> None:
+    with pytest.raises(kind, match=r"depth must be .*at least 1"):
         diagrams.draw(nn.ReLU(), torch.zeros(1, 1), depth=depth)
 
 
 def test_an_unknown_picture_is_refused_with_the_names_there_are() -> None:
-    with pytest.raises(ValueError, match="no picture 'resnet'; there are conv1, "):
+    with pytest.raises(ValueError, match=r"picture must be one of 'conv1', .* and is 'resnet'"):
         diagrams.picture("resnet")
 
 
-def test_a_notebook_shows_the_png_at_its_size_with_its_description(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
+def test_a_notebook_shows_the_png_at_half_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[dict[str, Any]] = []
     monkeypatch.setattr(
         "course_utils.plots.figure.display",
-        lambda data, raw, metadata=None: shown.append((data, metadata or {})),
+        lambda data, raw, metadata=None: shown.append(metadata),
     )
     drawing = diagrams.picture("id_block")
     drawing._ipython_display_()
-    (picture, about), (words, _none) = shown
-    assert picture["image/png"] == drawing.png()
-    assert about["image/png"]["alt"] == drawing.description
+    about = shown[0]["image/png"]
+    assert "orange arrow" in about["alt"]
     size = Image.open(io.BytesIO(drawing.png())).size
-    assert (2 * about["image/png"]["width"], 2 * about["image/png"]["height"]) == size
-    assert "orange arrow" in words["text/html"]
+    assert (2 * about["width"], 2 * about["height"]) == size

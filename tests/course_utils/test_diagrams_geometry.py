@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from seeing import contrast
 
 from course_utils import diagrams
-from course_utils.diagrams.sketch import Area, Box, Sketch, Words
-from course_utils.diagrams.style import CARD, NARROWEST, ROLES, WIDEST, contrast
+from course_utils.diagrams.sketch import Area, Sketch, Words
+from course_utils.diagrams.style import CARD, NARROWEST, ROLES, WIDEST
 from course_utils.models import BottleneckBlock, DenseBlock, projection_block
 
 BY_READERS = {
@@ -146,7 +147,11 @@ def test_no_picture_is_wider_than_a_page(name: str) -> None:
 @every
 def test_text_stands_out_from_its_ground(name: str) -> None:
     for word in sketch(name).words:
-        assert contrast(word.colour, word.ground) >= 4.5, beside(word)
+        ground = word.box.role.fill if word.box else CARD
+        if word.box and word.cell:
+            row, column = word.cell
+            ground = word.box.cells[row][column]
+        assert contrast(word.colour, ground) >= 4.5, beside(word)
 
 
 @every
@@ -172,10 +177,9 @@ def test_a_role_is_told_without_its_colour() -> None:
 def test_text_is_measured_as_it_is_drawn() -> None:
     drawn = Sketch()
     drawn.box(0, 0, "convolution", ["conv 3×3"])
-    figure = drawn.figure()
+    figure = diagrams.Diagram(drawn)
     figure.canvas.draw()
     (shown,) = figure.axes[0].texts
     extent = shown.get_window_extent()
     # A window extent has the room of accents and of the advance of letters, the ink less.
     assert drawn.words[0].area.width == pytest.approx(extent.width, abs=2.5)
-    assert isinstance(drawn.words[0].box, Box)

@@ -7,7 +7,7 @@ import pytest
 from course_utils import i18n
 from course_utils.i18n import _, current_language, number, percent, set_language, speaking
 
-MESSAGE = "There is no file {path}."
+MESSAGE = "seed {seed}"
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def test_without_a_choice_messages_are_the_english_of_the_code() -> None:
 def test_the_language_chosen_is_spoken_from_then_on() -> None:
     set_language("fr")
     assert current_language() == "fr"
-    assert _(MESSAGE) == "Il n'y a pas de fichier {path}."
+    assert _(MESSAGE) == "graine {seed}"
     set_language("en")
     assert _(MESSAGE) == MESSAGE
 
@@ -57,7 +57,7 @@ def test_a_language_spoken_for_a_while_leaves_no_choice_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(KeyError), speaking("fr"):
-        assert _(MESSAGE) == "Il n'y a pas de fichier {path}."
+        assert _(MESSAGE) == "graine {seed}"
         raise KeyError
     assert _(MESSAGE) == MESSAGE
     monkeypatch.setenv("COURSE_LANGUAGE", "fr")

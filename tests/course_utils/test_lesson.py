@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from course_utils import i18n, lesson, location
+from course_utils import i18n, lesson
 
 
 def test_a_lesson_starts_with_its_language_a_seed_and_one_line(
@@ -33,7 +33,6 @@ def test_a_notebook_copied_out_of_the_course_works_where_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(location, "__file__", str(tmp_path / "site" / "location.py"))
     assert lesson.start(3, "en").root == tmp_path
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from making_records import record, tiny
 from PIL import Image
 
@@ -97,24 +99,56 @@ def test_figures_write_numbers_as_the_reader_does() -> None:
     assert any("," in label for label in labels) and not any("." in label for label in labels)
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        plots.learning_curves,
-        plots.error_by_depth,
-        plots.train_against_test,
-        plots.published_beside,
-    ],
-)
-def test_nothing_to_draw_is_a_sentence(draw: object) -> None:
-    with pytest.raises(ValueError, match="nothing to draw"):
-        draw([])  # type: ignore[operator]
+MAP, IMAGE = torch.ones(2, 4, 4), torch.ones(2, 3, 8, 8)
+RUN = record(tiny())
+REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...], str]] = [
+    (plots.learning_curves, ([],), "nothing to draw"),
+    (plots.error_by_depth, ([],), "nothing to draw"),
+    (plots.error_by_depth, ([RUN], "loss"), "measure must be one of 'train_error', 'test_error'"),
+    (plots.error_by_cost, ([],), "nothing to draw"),
+    (plots.error_by_cost, ([RUN], "loss"), "measure must be one of 'train_error', 'test_error'"),
+    (plots.train_against_test, ([],), "nothing to draw"),
+    (plots.published_beside, ([],), "nothing to draw"),
+    (plots.lines, ({},), "nothing to draw"),
+    (plots.lines, ({"a": [[1, 2], [1]]},), "one length"),
+    (plots.error_dots, ({},), "nothing to draw"),
+    (plots.error_dots, ({"100": {}},), "nothing to draw"),
+    (plots.score_ladder, ({},), "nothing to draw"),
+    (plots.layer_costs, ([], [], [], []), "Each layer needs a name"),
+    (plots.layer_costs, (["one"], [1, 2], [1, 2], [False, True]), "Each layer needs a name"),
+    (plots.pixel_mixture, (MAP, torch.ones(3), 0.0, (0, 0)), "There are 3 weights for maps of"),
+    (plots.bottleneck_weights, ([1, 2, 3], [1, 2], [1, 2, 3]), "as many numbers of weights"),
+    (plots.bottleneck_weights, ([1], [1], [1]), "as many numbers of weights"),
+    (plots.gradient_profiles, ({},), "nothing to draw"),
+    (plots.gradient_profiles, ({"start": {}},), "nothing to draw"),
+    (plots.gradient_profiles, ({"start": {"plain": [[1, 2], [1, 2, 3]]}},), "one length"),
+    (plots.reuse_maps, ({},), "one table of weights for each block"),
+    (plots.reuse_maps, ({"start": []},), "one table of weights for each block"),
+    (plots.reuse_maps, ({"a": [[[1.0]]], "b": [[[1.0]]] * 2},), "as many at each moment"),
+    (plots.cut_maps, ([], 0.05), "one table of weights for each block"),
+    (plots.pareto_front, ([1, 2], [0.5]), "2 costs and 1 errors"),
+    (plots.error_against_cost, ({},), "nothing to draw"),
+    (plots.error_against_cost, ({"nothing": []},), "nothing to draw"),
+    (plots.map_grid, (MAP[0],), "expected \\(N, h, w\\)"),
+    (plots.map_grid, (MAP * torch.nan,), "NaN"),
+    (plots.map_grid, (MAP, IMAGE[:, :2]), "expected \\(N, 3, H, W\\)"),
+    (plots.map_grid, (MAP, IMAGE.repeat(2, 1, 1, 1)), "4 images for 2 maps"),
+    (plots.map_grid, (MAP, -IMAGE), "denormalised"),
+    (plots.scene_grid, (-IMAGE,), "denormalised"),
+    (plots.denormalised, (-IMAGE, torch.tensor(0.5), torch.tensor(1.0)), "statistics that the"),
+    (plots.denormalised, (IMAGE * torch.nan, MAP[0, 0, 0], MAP[0, 0, 0]), "statistics that the"),
+]
+NEEDED = {
+    plots.lines: {"xlabel": "", "ylabel": ""},
+    plots.error_dots: {"xlabel": "", "ylabel": ""},
+    plots.score_ladder: {"xlabel": ""},
+    plots.scene_grid: {"description": ""},
+}
 
 
-def test_lines_refuse_no_series_ragged_ones_and_an_unknown_measure() -> None:
-    with pytest.raises(ValueError, match="nothing to draw"):
-        plots.lines({}, xlabel="x", ylabel="y")
-    with pytest.raises(ValueError, match="one length"):
-        plots.lines({"a": [[1, 2], [1]]}, xlabel="x", ylabel="y")
-    with pytest.raises(ValueError, match="No measure 'loss'"):
-        plots.error_by_depth([record(tiny())], "loss")
+@pytest.mark.parametrize(("draw", "given", "sentence"), REFUSED)
+def test_what_cannot_be_drawn_is_refused_with_a_sentence(
+    draw: Callable[..., Any], given: tuple[Any, ...], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        draw(*given, **NEEDED.get(draw, {}))

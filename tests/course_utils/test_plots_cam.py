@@ -6,16 +6,11 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from seeing import panels
 
 from course_utils import plots
-
-
-def panels(figure: Figure) -> list[Axes]:
-    """The axes that hold a picture, colour bars left out."""
-    return [axes for axes in figure.axes if axes.images]
+from course_utils.plots import cam
 
 
 def test_denormalising_undoes_the_normalisation() -> None:
@@ -24,34 +19,20 @@ def test_denormalising_undoes_the_normalisation() -> None:
     torch.testing.assert_close(plots.denormalised((pixels - mean) / std, mean, std), pixels)
 
 
-@pytest.mark.parametrize("value", [3.0, -3.0, torch.nan])
-def test_denormalising_refuses_what_leaves_the_range(value: float) -> None:
-    images = torch.full((1, 3, 2, 2), value)
-    with pytest.raises(ValueError, match="statistics that the images were normalised with"):
-        plots.denormalised(images, torch.tensor(0.5), torch.tensor(0.25))
-
-
-def test_images_out_of_range_are_not_drawn() -> None:
-    with pytest.raises(ValueError, match="denormalised"):
-        plots.map_grid(torch.rand(1, 4, 4), torch.randn(1, 3, 8, 8) - 2)
-    with pytest.raises(ValueError, match="denormalised"):
-        plots.scene_grid(torch.randn(1, 3, 8, 8) - 2, description="")
-
-
-def test_opacity_grows_linearly_with_the_value() -> None:
-    maps = torch.tensor([[[0.0, 0.25], [0.5, 1.0]]])
-    figure = plots.map_grid(maps, torch.rand(1, 3, 8, 8), opacity=0.8)
+@pytest.mark.parametrize(
+    ("values", "alphas"),
+    [
+        ([[0.0, 0.25], [0.5, 1.0]], [[0, 0.2], [0.4, 0.8]]),
+        ([[-2.0, 0.0], [1.0, 2.0]], [[0.8, 0], [0.4, 0.8]]),
+    ],
+)
+def test_opacity_grows_linearly_with_the_size_of_the_value(
+    values: list[list[float]], alphas: list[list[float]]
+) -> None:
+    figure = plots.map_grid(torch.tensor([values]), torch.rand(1, 3, 8, 8), opacity=0.8)
     _grey, drawn = panels(figure)[0].images
-    alphas = drawn.cmap(drawn.norm(maps[0].numpy()))[..., 3]
-    np.testing.assert_allclose(alphas, 0.8 * maps[0].numpy(), atol=0.8 / 255)
-
-
-def test_opacity_of_a_signed_map_grows_with_its_size() -> None:
-    maps = torch.tensor([[[-2.0, 0.0], [1.0, 2.0]]])
-    figure = plots.map_grid(maps, torch.rand(1, 3, 8, 8), opacity=1.0)
-    drawn = panels(figure)[0].images[1]
-    alphas = drawn.cmap(drawn.norm(maps[0].numpy()))[..., 3]
-    np.testing.assert_allclose(alphas, [[1, 0], [0.5, 1]], atol=2 / 255)
+    shown = drawn.cmap(drawn.norm(np.array(values)))[..., 3]
+    np.testing.assert_allclose(shown, alphas, atol=2 * 0.8 / 255)
 
 
 def test_the_image_under_a_map_is_grey_and_keeps_its_values() -> None:
@@ -113,31 +94,12 @@ def test_the_ladder_says_every_median() -> None:
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["pointing"]
 
 
-@pytest.mark.parametrize(
-    ("maps", "options", "words"),
-    [
-        (torch.rand(4, 4), {}, "expected \\(N, h, w\\)"),
-        (torch.full((1, 2, 2), torch.nan), {}, "NaN"),
-        (torch.rand(2, 4, 4), {"titles": ["one"]}, "1 titles for 2 panels"),
-        (torch.rand(2, 4, 4), {"images": torch.rand(3, 3, 8, 8)}, "3 images for 2 maps"),
-        (torch.rand(2, 4, 4), {"images": torch.rand(2, 4, 8, 8)}, "expected \\(N, 3, H, W\\)"),
-    ],
-)
-def test_bad_maps_meet_a_sentence(
-    maps: torch.Tensor, options: dict[str, object], words: str
-) -> None:
-    with pytest.raises(ValueError, match=words):
-        plots.map_grid(maps, **options)  # type: ignore[arg-type]
-
-
-def test_an_empty_ladder_is_refused() -> None:
-    with pytest.raises(ValueError, match="nothing to draw"):
-        plots.score_ladder({}, xlabel="")
+def test_a_title_is_wanted_for_each_map_or_for_none() -> None:
+    with pytest.raises(ValueError, match="1 titles for 2 panels"):
+        plots.map_grid(torch.rand(2, 4, 4), titles=["one"])
 
 
 def test_the_colour_maps_are_perceptual_and_diverging() -> None:
-    from course_utils.plots import cam
-
     lightness = matplotlib.colormaps[cam.SEQUENTIAL](np.linspace(0, 1, 64))[:, :3] @ cam.LUMINANCE
     assert (np.diff(lightness) > 0).all()
     both = matplotlib.colormaps[cam.DIVERGING](np.linspace(0, 1, 65))[:, :3] @ cam.LUMINANCE

@@ -5,17 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from seeing import panels
 
 from course_utils import plots
 from course_utils.datasets.digit_sheets import Sheet
 from course_utils.detection import Finding
-
-
-def panels(figure: Figure) -> list[Axes]:
-    """The axes that hold a picture, colour bars left out."""
-    return [axes for axes in figure.axes if axes.images]
 
 
 def texts(axes: Axes) -> list[str]:
@@ -34,12 +29,6 @@ def test_each_layer_has_its_share_of_the_parameters_and_of_the_work() -> None:
     assert "dense layers 10.0%; the largest is one, 90.0%" in figure.description
 
 
-@pytest.mark.parametrize("names", [[], ["one"]])
-def test_layers_that_do_not_go_together_are_refused(names: list[str]) -> None:
-    with pytest.raises(ValueError, match="Each layer needs a name"):
-        plots.layer_costs(names, [1, 2], [1, 2], [False, True])
-
-
 # --- a 1×1 convolution in numbers -------------------------------------------------------------
 
 
@@ -53,11 +42,6 @@ def test_the_mixture_shows_every_number_and_how_one_is_made() -> None:
     assert next(iter(boards.values())) == ["−3.5", "−2.5", "−1.5", "−0.5"]
     assert "row 2 and column 1" in figure.description
     assert "2 × 2 + (−1) × 6 + 0.5 = −1.5" in figure.description
-
-
-def test_a_mixture_of_other_maps_than_weights_is_refused() -> None:
-    with pytest.raises(ValueError, match="There are 2 weights for maps of shape"):
-        plots.pixel_mixture(torch.zeros(3, 2, 2), torch.zeros(2), 0.0, (0, 0))
 
 
 # --- errors by seed ---------------------------------------------------------------------------
@@ -74,12 +58,6 @@ def test_every_seed_is_a_dot_and_the_median_is_said() -> None:
     drawn = [line.get_ydata().tolist() for line in axes.lines if len(line.get_ydata())]
     assert drawn == [pytest.approx([10, 30, 20]), pytest.approx([5, 4, 6])]
     assert figure.description == "Two heads. 100, dense: 20.0%; 100, gap: 5.0%."
-
-
-@pytest.mark.parametrize("nothing", [{}, {"100": {}}])
-def test_no_errors_make_no_figure(nothing: dict[str, dict[str, list[float]]]) -> None:
-    with pytest.raises(ValueError, match="nothing to draw"):
-        plots.error_dots(nothing, xlabel="", ylabel="")
 
 
 # --- a sheet and what a net answers -----------------------------------------------------------

@@ -31,13 +31,6 @@ def test_lines_that_do_not_cross_are_said_not_to() -> None:
     assert len(figure.axes[0].lines) == 2
 
 
-def test_bottleneck_weights_wants_lists_of_one_length() -> None:
-    with pytest.raises(ValueError, match="as many numbers of weights"):
-        plots.bottleneck_weights([1, 2, 3], [1, 2], [1, 2, 3])
-    with pytest.raises(ValueError, match="as many numbers of weights"):
-        plots.bottleneck_weights([1], [1], [1])
-
-
 # --- gradients by layer -----------------------------------------------------------------------
 
 
@@ -54,15 +47,6 @@ def test_gradients_have_a_panel_a_moment_and_a_line_a_net() -> None:
     assert start.get_yscale() == later.get_yscale() == "log"
     assert "start, plain: first 6, last 1, largest / smallest 6" in figure.description
     assert "later, dense: first 1, last 2, largest / smallest 2" in figure.description
-
-
-def test_gradients_of_no_net_or_of_nets_of_two_depths_are_refused() -> None:
-    with pytest.raises(ValueError, match="nothing to draw"):
-        plots.gradient_profiles({})
-    with pytest.raises(ValueError, match="nothing to draw"):
-        plots.gradient_profiles({"start": {}})
-    with pytest.raises(ValueError, match="one length"):
-        plots.gradient_profiles({"start": {"plain": [[1, 2], [1, 2, 3]]}})
 
 
 # --- error against cost -----------------------------------------------------------------------
@@ -94,13 +78,6 @@ def test_nets_of_one_family_and_two_depths_are_two_nets() -> None:
     assert figure.axes[0].get_ylabel() == "test error (%)"
 
 
-def test_error_by_cost_refuses_no_records_and_an_unknown_measure() -> None:
-    with pytest.raises(ValueError, match="nothing to draw"):
-        plots.error_by_cost([])
-    with pytest.raises(ValueError, match="No measure 'loss'"):
-        plots.error_by_cost([record(tiny())], "loss")
-
-
 # --- who reads what again ---------------------------------------------------------------------
 
 NO = math.nan
@@ -126,12 +103,6 @@ def test_reuse_has_a_row_a_moment_and_a_column_a_block() -> None:
     assert "after: block 1 1 to 1, block 2 0.5 to 1.5" in figure.description
 
 
-def test_reuse_refuses_moments_that_do_not_match() -> None:
-    for shares in ({}, {"start": []}, {"start": [FLAT], "after": [FLAT, FLAT]}):
-        with pytest.raises(ValueError, match="one table of weights for each block"):
-            plots.reuse_maps(shares)
-
-
 def test_a_table_of_ones_is_drawn_in_the_neutral_colour() -> None:
     figure = plots.reuse_maps({"start": [[[1.0, 1.02], [NO, 0.98]]]})
     image = figure.axes[0].images[0]
@@ -145,5 +116,3 @@ def test_cuts_show_the_loss_of_each_and_say_the_one_of_none() -> None:
     assert sorted(text.get_text() for text in axes.texts) == ["0.1", "0.5", "1"]
     assert axes.images[0].norm(0.1) == 0 and axes.images[0].norm(1.0) == 1
     assert "with nothing cut it is 0.05" in figure.description
-    with pytest.raises(ValueError, match="one table of weights for each block"):
-        plots.cut_maps([], 0.05)

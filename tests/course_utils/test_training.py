@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -23,9 +25,9 @@ from course_utils.training import (
     evaluate,
     fit,
     learning_rate_at,
-    memory_format,
     random_crop,
     random_flip,
+    reestimate_batch_norm,
     stream_seed,
 )
 
@@ -117,13 +119,6 @@ def test_the_linear_schedule_warms_up_for_a_tenth_and_changes_by_equal_steps() -
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     # From 1 at step 9 to 1/91 at step 99: 90 equal steps, and the next one would be 0.
     assert rates[9:] == pytest.approx([1 - i / 91 for i in range(91)])
-
-
-def test_an_unknown_schedule_is_answered_with_the_valid_ones() -> None:
-    with pytest.raises(ValueError, match="schedule must be one of 'linear', 'step'"):
-        learning_rate_at(0, 10, 0.1, "cosine")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="schedule must be one of"):
-        train(Probe(), schedule="cosine")
 
 
 def test_each_step_has_the_rate_of_its_schedule() -> None:
@@ -280,19 +275,6 @@ def test_each_purpose_and_each_seed_have_a_stream_of_their_own() -> None:
 # --- what is learnt ------------------------------------------------------------------------
 
 
-def test_uint8_and_float_images_train_the_same_net() -> None:
-    floats = dataset()
-    train_split, test_split = (
-        dataclasses.replace(split, images=(split.images * 255).round().to(torch.uint8))
-        for split in (floats.train, floats.test)
-    )
-    whole_bytes = Dataset(train_split, test_split, CLASSES)
-    models = net(), net()
-    histories = [train(m, d, epochs=2) for m, d in zip(models, (floats, whole_bytes), strict=True)]
-    assert timeless(histories[0]) == timeless(histories[1])
-    assert torch.equal(weights(models[0]), weights(models[1]))
-
-
 def test_batches_are_normalised_with_the_splits_own_mean_and_deviation() -> None:
     split = dataclasses.replace(
         noise(4), mean=torch.full((1, 8, 8), 0.25), std=torch.full((1, 1, 1), 0.5)
@@ -360,6 +342,7 @@ def test_training_learns_and_ends_in_eval_mode() -> None:
     assert history.images_per_second > 0 and history.seconds > 0
 
 
+@pytest.mark.slow
 def test_compiled_steps_are_asked_for_with_one_shape_and_train_the_same_net(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -462,6 +445,7 @@ def test_training_is_as_long_as_epochs_or_steps_say_one_of_the_two(length: dict[
         ({"evaluate_every": 0}, ValueError, "evaluate_every must be at least 1"),
         ({"evaluate": "always"}, ValueError, "evaluate must be one of 'end', 'epoch', 'never'"),
         ({"augmentation": "flip"}, ValueError, "one of 'none', 'crop', 'crop_flip'"),
+        ({"schedule": "cosine"}, ValueError, "schedule must be one of 'linear', 'step'"),
         ({"precision": "fp16"}, ValueError, "one of 'auto', 'fp32', 'bf16'"),
         ({"device": "gpu"}, ValueError, "device must be one of .*'cpu' and is 'gpu'"),
     ],
@@ -479,12 +463,9 @@ def test_a_device_that_is_not_there_is_answered_with_those_that_are() -> None:
         train(Probe(), device="cuda")
 
 
-def test_one_image_makes_no_batch_and_no_image_no_split() -> None:
-    one = Dataset(noise(1), noise(1), CLASSES)
+def test_one_image_makes_no_batch() -> None:
     with pytest.raises(ValueError, match="A batch needs two images or more"):
-        train(Probe(), one)
-    with pytest.raises(ValueError, match="at least one image"):
-        noise(3).subset(torch.zeros(3, dtype=torch.bool))
+        train(Probe(), Dataset(noise(1), noise(1), CLASSES))
 
 
 # --- divergence ----------------------------------------------------------------------------
@@ -506,10 +487,6 @@ def test_a_model_of_nans_is_wrong_everywhere_on_class_0_too() -> None:
     assert history.diverged and history.steps == 2  # the first epoch
     assert history.train_errors == history.test_errors == history.running_errors == (1.0,)
     assert math.isnan(evaluate(probe, noise(), device="cpu").loss)
-
-
-def test_a_training_that_stays_finite_is_not_called_diverged() -> None:
-    assert not train(net()).diverged
 
 
 # --- evaluating ----------------------------------------------------------------------------
@@ -543,7 +520,7 @@ def test_an_image_with_a_logit_that_is_not_finite_counts_as_wrong(broken: float)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
-def test_how_many_images_at_a_time_changes_nothing(batch_size: int) -> None:
+def test_the_batch_size_of_a_measurement_changes_nothing(batch_size: int) -> None:
     whole = evaluate(net(), noise(5), device="cpu")
     parts = evaluate(net(), noise(5), batch_size=batch_size, device="cpu")
     assert parts.error == whole.error
@@ -551,20 +528,9 @@ def test_how_many_images_at_a_time_changes_nothing(batch_size: int) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [0, -3])
-def test_measuring_no_image_at_a_time_is_refused(batch_size: int) -> None:
+def test_a_batch_size_below_one_is_refused(batch_size: int) -> None:
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         evaluate(net(), noise(), batch_size=batch_size, device="cpu")
-
-
-def test_evaluating_uses_each_splits_own_statistics() -> None:
-    split = noise(8)
-    shifted = dataclasses.replace(split, mean=split.mean + 0.3, std=split.std * 2)
-    model = net().eval()
-    with torch.no_grad():
-        logits = model((shifted.images - shifted.mean) / shifted.std)
-    expected = float(F.cross_entropy(logits, shifted.labels))
-    assert evaluate(model, shifted, device="cpu").loss == pytest.approx(expected, rel=1e-5)
-    assert evaluate(model, split, device="cpu").loss != pytest.approx(expected, rel=1e-3)
 
 
 def test_evaluating_leaves_the_model_as_it_was_after_an_error_too() -> None:
@@ -579,6 +545,196 @@ def test_evaluating_leaves_the_model_as_it_was_after_an_error_too() -> None:
     with pytest.raises(RuntimeError):
         evaluate(model, dataclasses.replace(noise(), images=colour), device="cpu")
     assert [module.training for module in model.modules()] == modes
+
+
+def test_a_net_in_double_precision_is_measured_and_trained_in_it() -> None:
+    model, data = net().double(), dataset()
+    assert evaluate(model, data.test, device="cpu").loss == pytest.approx(
+        evaluate(net(), data.test, device="cpu").loss, rel=1e-5
+    )
+    assert train(model, data).loss == pytest.approx(train(net(), data).loss, rel=1e-3)
+    assert {weight.dtype for weight in model.parameters()} == {torch.float64}
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        (nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), r"float32 \(\d, 2\)"),
+        (nn.Conv2d(1, 3, 8), r"float32 \(\d, 3, 1, 1\)"),
+        (nn.Sequential(nn.Flatten(1, 2), nn.GRU(8, 8)), "tuple"),
+    ],
+)
+def test_a_net_that_returns_no_logit_a_class_is_told_so(model: nn.Module, found: str) -> None:
+    says = rf"For \d images of 3 classes the net must return logits .*, and it returned {found}"
+    split = noise(4)
+    with pytest.raises(ValueError, match=says):
+        evaluate(model, split, device="cpu")
+    with pytest.raises(ValueError, match=says):
+        train(model, Dataset(split, split, CLASSES))
+
+
+@pytest.mark.parametrize("model", [Probe().requires_grad_(False), Constant(1.0, 2.0, 3.0)])
+def test_a_net_that_has_nothing_to_learn_is_told_so(model: nn.Module) -> None:
+    with pytest.raises(ValueError, match="No weight of this net can learn"):
+        train(model)
+
+
+@pytest.mark.parametrize("without_gradients", [torch.no_grad, torch.inference_mode])
+def test_training_where_there_are_no_gradients_is_refused(
+    without_gradients: Callable[[], Any],
+) -> None:
+    with without_gradients(), pytest.raises(ValueError, match="Training needs gradients"):
+        train(Probe())
+
+
+def test_frozen_layers_stay_as_they_are() -> None:
+    model = net()
+    stem = model.get_submodule("stem").requires_grad_(False)
+    before = [weight.clone() for weight in stem.parameters()]
+    train(model)
+    assert all(map(torch.equal, before, stem.parameters()))
+
+
+# --- a re-estimation of batch normalisation that does not end ------------------------------
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_reestimation_that_is_interrupted_leaves_the_net_as_it_was(
+    error: type[BaseException],
+) -> None:
+    model, data = net().train(), dataset()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    calls = iter(range(10))
+
+    def stop(*_call: object) -> None:
+        if next(calls) == 2:
+            raise error
+
+    hook = model.get_submodule("stem").register_forward_pre_hook(stop)
+    with pytest.raises(error):
+        reestimate_batch_norm(model, data.train, batch_size=2, device="cpu")
+    hook.remove()
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    layers = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert {(layer.momentum, layer.training) for layer in layers} == {(0.1, True)}
+
+
+# --- the net is lent -----------------------------------------------------------------------
+
+
+class Viewing(nn.Module):
+    """A net of a reader's, written for maps that lie in memory channel by channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(2, 6, 3, padding=1)
+        self.linear = nn.Linear(6 * 16, len(CLASSES))
+        self.register_buffer("filter", torch.rand(4, 1, 3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(self.first(x), 2)
+        x = x.view(x.size(0), 2, 2, 4, 4).amax(2)
+        logits: Tensor = self.linear(self.second(x).view(x.size(0), -1))
+        return logits
+
+
+def strides(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tensor.stride() for name, tensor in model.state_dict().items()}
+
+
+def test_a_net_that_views_its_maps_is_trained_and_works_afterwards() -> None:
+    model, images = Viewing(), torch.rand(2, 1, 8, 8)
+    before = strides(model)
+    history = train(model, evaluate="epoch", reestimate_bn=True)
+    assert history.steps == 5 and history.memory_format == "contiguous_format"
+    assert model(images).shape == (2, 3)
+    assert strides(model) == before
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_net_lies_in_memory_as_it_did_however_the_training_ends(
+    layout: torch.memory_format, failing: bool
+) -> None:
+    model = net().to(memory_format=layout)
+    before, seen = strides(model), []
+
+    def note(step: int, model: nn.Module) -> None:
+        seen.append(strides(model))
+        if failing and step == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if failing else contextlib.nullcontext():
+        train(model, on_step=note)
+    assert seen[0] == strides(net().to(memory_format=torch.channels_last))
+    assert strides(model) == before
+    assert not any(module.training for module in model.modules())
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+PRECISIONS = [
+    "backends",
+    "backends.cudnn",
+    *(f"backends.cudnn.{op}" for op in ("conv", "rnn")),
+    *(f"backends.mkldnn.{op}" for op in ("conv", "matmul", "rnn")),
+    "backends.cuda.matmul",
+]
+
+
+def precisions() -> dict[str, str]:
+    return {place: attrgetter(place)(torch).fp32_precision for place in PRECISIONS}
+
+
+@pytest.fixture
+def torchs_own_switches() -> Iterator[None]:
+    yield
+    for place in ("cudnn", "mkldnn.matmul"):
+        attrgetter(place)(torch.backends).fp32_precision = "none"
+    torch.backends.fp32_precision = "none"
+    torch.backends.cudnn.allow_tf32 = True
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.usefixtures("torchs_own_switches")
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {},
+        {"backends": "ieee"},
+        {"backends": "tf32"},
+        {"backends.cudnn": "ieee"},
+        {"backends.cudnn.conv": "ieee"},
+        {"backends.cudnn": "tf32", "backends.cudnn.conv": "ieee"},
+        {"backends": "tf32", "backends.cuda.matmul": "tf32"},
+        {"backends.mkldnn.matmul": "bf16"},
+        {"backends": "ieee", "set_float32_matmul_precision": "high"},
+    ],
+    ids=str,
+)
+def test_training_is_in_true_fp32_whatever_torchs_switches_say_and_they_stay(
+    switches: dict[str, str],
+) -> None:
+    for place, value in switches.items():
+        if place == "set_float32_matmul_precision":
+            torch.set_float32_matmul_precision(value)
+        else:
+            attrgetter(place)(torch).fp32_precision = value
+    before = precisions()
+    torch.backends.cudnn.benchmark = True
+    within: list[object] = []
+
+    def note(_step: int, _model: nn.Module) -> None:
+        cudnn = torch.backends.cudnn
+        within.append(({*precisions().values()}, cudnn.benchmark, cudnn.deterministic))
+
+    try:
+        train(net(), steps=1, on_step=note)
+        assert evaluate(net(), noise(), device="cpu").images == 10
+        assert within == [({"ieee"}, False, True)]
+        assert precisions() == before
+        assert torch.backends.cudnn.benchmark and not torch.backends.cudnn.deterministic
+    finally:
+        torch.backends.cudnn.benchmark = False
 
 
 # --- precision, layout, progress -----------------------------------------------------------
@@ -601,11 +757,6 @@ def test_what_is_not_said_is_the_fastest_of_this_machine() -> None:
     assert history.device == best_device()
     assert history.precision == best_precision(best_device())
     assert best_precision("mps") == "fp32"
-
-
-def test_pixels_come_first_but_for_fp32_off_the_cpu() -> None:
-    assert memory_format("cpu", "fp32") == memory_format("cuda", "bf16") == torch.channels_last
-    assert memory_format("cuda", "fp32") == memory_format("mps", "fp32") == torch.contiguous_format
 
 
 def test_no_progress_prints_nothing_and_progress_prints_a_bar(

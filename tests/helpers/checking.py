@@ -1,14 +1,12 @@
-"""What the tests of every lesson's checkers share: absurd answers, blanks, and what is asked."""
+"""What the tests of the exercises' checkers share: absurd answers, blanks, and what is asked."""
 
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -17,20 +15,19 @@ from course_utils.checks import Feedback
 Check = Callable[[Any], Feedback]
 
 ABSURD: list[object] = [
-    *(3, -1.5, "text", [], {}, object(), torch.ones(2)),
+    *(3, -1.5, "text", [], {}, object(), torch.ones(2), [3, 4]),
     *(nn.ReLU(), nn.ReLU, int, len, math.sqrt),
-]
-"""What no exercise asks for."""
-
-ABSURD_ANSWERS: list[Callable[..., object]] = [
     lambda *args, **options: "text",
     lambda *args, **options: {},
     lambda *args, **options: [],
     lambda *args, **options: object(),
     lambda *args, **options: [torch.ones(2), torch.ones(3)],
+    lambda *args, **options: (torch.ones(2), "text"),
     lambda *args, **options: math.nan,
+    lambda *args, **options: nn.ReLU(),
+    lambda *args, **options: nn.ReLU,
 ]
-"""Functions that answer what no exercise asks for."""
+"""What no exercise asks for."""
 
 
 def unwritten(*args: object, **options: object) -> object:
@@ -44,8 +41,18 @@ BLANKS: list[object] = [
 """Exercises left as they are, values first."""
 
 
-def broken(*args: object, **options: object) -> float:
-    return 1 / 0
+class Each(list[object]):
+    """Several answers of which the same is said."""
+
+
+def answers(table: Mapping[Check, Mapping[str, object]]) -> list[Any]:
+    """Parameters of a test, (checker, key, answer), from answers by checker and by key."""
+    return [
+        pytest.param(check, key, answer, id=f"{check.__name__[6:]}-{key}")
+        for check, group in table.items()
+        for key, found in group.items()
+        for answer in (found if isinstance(found, Each) else [found])
+    ]
 
 
 def accepted(check: Check, answer: object) -> Feedback:
@@ -55,35 +62,19 @@ def accepted(check: Check, answer: object) -> Feedback:
     return feedback
 
 
-def refused(check: Check, answer: object, *words: str) -> Feedback:
-    """The answer is wrong and the feedback holds ``words``, in its message or its hint."""
+def refused(check: Check, answer: object, words: str) -> Feedback:
+    """The answer is wrong and the feedback holds ``words``, all of them if a bar parts them."""
     feedback = check(answer)
     assert feedback.passed is False, str(feedback)
-    for word in words:
+    for word in words.split(" | "):
         assert word in str(feedback), str(feedback)
     return feedback
 
 
-def told_where_it_broke(check: Check) -> None:
-    """Code that raises is refused: which exception, at which line, and what stands there."""
-    line = str(broken.__code__.co_firstlineno + 1)
-    refused(check, broken, "ZeroDivisionError", "return 1 / 0", line)
+def conv(i: int, o: int, k: int = 3, s: int = 1, **options: Any) -> nn.Conv2d:
+    """A convolution that keeps the size and has no bias, unless told otherwise."""
+    return nn.Conv2d(i, o, k, s, **{"padding": k // 2, "bias": False, **options})
 
 
-@contextmanager
-def random_state_kept() -> Iterator[None]:
-    """What runs within leaves the random states of torch, Python and NumPy as they were."""
-
-    def states() -> tuple[object, ...]:
-        numpy_state = np.random.get_state(legacy=False)["state"]
-        return (
-            torch.get_rng_state().tolist(),
-            random.getstate(),
-            numpy_state["key"].tolist(),
-            numpy_state["pos"],
-        )
-
-    torch.manual_seed(3)
-    before = states()
-    yield
-    assert states() == before
+def bn(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels)

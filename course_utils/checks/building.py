@@ -1,0 +1,164 @@
+"""Make the module that a reader's class or function describes, or say why none comes of it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from copy import deepcopy
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from course_utils.checks.feedback import is_blank, kind_of, reject, unfilled
+from course_utils.i18n import _
+
+__all__ = ["build", "double_copy", "label_of", "run"]
+
+
+def label_of(name: str, *args: object, **kwargs: object) -> str:
+    """A call as one writes it: what feedback calls the thing that the reader's code made.
+
+    >>> label_of("block", 3, 8, stride=2)
+    'block(3, 8, stride=2)'
+    """
+    written = [*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())]
+    return f"{name}({', '.join(written)})"
+
+
+def build(answer: object, name: str, *args: object, **kwargs: object) -> nn.Module:
+    """Call what the reader wrote to make a module.
+
+    Args:
+        answer: the class or function.
+        name: what the exercise calls it.
+        args, kwargs: what to call it with.
+
+    Raises:
+        Stop: the answer is blank, or does not make a module; the feedback says why.
+
+    >>> build(nn.ReLU, "activation")
+    ReLU()
+    """
+    if is_blank(answer):
+        unfilled(name)
+    _require_forward(answer, name)
+    itself = _("Give the checker `{name}` itself, without calling it.").format(name=name)
+    if isinstance(answer, nn.Module):
+        reject(_("This is a module already made; the check makes its own."), itself)
+    if not callable(answer):
+        reject(
+            _("A function or a class is expected, not a value of type `{kind}`.").format(
+                kind=kind_of(answer)
+            ),
+            itself,
+        )
+    module = answer(*args, **kwargs)
+    if is_blank(module):
+        unfilled(name)
+    if inspect.isclass(module):
+        reject(
+            _("`{name}` gives back the class `{kind}`, not a module made with it.").format(
+                name=name, kind=module.__name__
+            ),
+            _("A class makes a module when it is called, with parentheses."),
+        )
+    if (
+        type(module) in (list, tuple, nn.ModuleList)
+        and len(module)
+        and all(isinstance(item, nn.Module) for item in module)
+    ):
+        reject(
+            _(
+                "`{name}` gives back its layers in a `{kind}`, which cannot be called on maps; one "
+                "module that runs them in turn is expected."
+            ).format(name=name, kind=kind_of(module)),
+            _("`nn.Sequential` takes modules, not a list: a `*` before the list unpacks it."),
+        )
+    if not isinstance(module, nn.Module):
+        reject(
+            _("`{name}` gives back a `{kind}`; an `nn.Module` is expected.").format(
+                name=name, kind=kind_of(module)
+            ),
+            _("A class must derive from `nn.Module`; a function must `return` a module."),
+        )
+    _require_initialised(module, name)
+    return module
+
+
+def _require_forward(answer: object, name: str) -> None:
+    """A class without ``forward`` is blank if it has no method at all; one may be misspelt."""
+    if (
+        not inspect.isclass(answer)
+        or not issubclass(answer, nn.Module)
+        or answer.forward is not nn.Module.forward
+    ):
+        return
+    methods = [f"`{key}`" for key, value in vars(answer).items() if inspect.isfunction(value)]
+    if not methods:
+        unfilled(name)
+    reject(
+        _("`{name}` has no method `forward`, which runs when the module is called.").format(
+            name=name
+        ),
+        _("Is it spelt so? The methods here: {methods}.").format(methods=", ".join(methods)),
+    )
+
+
+def _require_initialised(module: nn.Module, name: str) -> None:
+    """``super().__init__()`` has been called, and torch sees every layer."""
+    if "_modules" not in vars(module):
+        if is_blank(type(module).forward(module, torch.zeros(1))):
+            unfilled(name)
+        reject(
+            _("`{name}` never calls `super().__init__()`.").format(name=name),
+            _("It comes first in `__init__`: without it, torch cannot keep track of the layers."),
+        )
+    for inner in module.modules():
+        known = set(inner.modules())
+        for attribute in vars(inner).keys() - vars(nn.Module()).keys():
+            value = getattr(inner, attribute)
+            items = value.values() if isinstance(value, dict) else value
+            if isinstance(value, list | tuple | dict) and any(
+                isinstance(item, nn.Module) and item not in known for item in items
+            ):
+                reject(
+                    _(
+                        "`{name}` keeps layers in a Python {kind}, `{attribute}`, where torch does "
+                        "not see them: their weights would never be trained."
+                    ).format(name=name, kind=kind_of(value), attribute=attribute),
+                    _("torch has containers for layers: `nn.Sequential`, `nn.ModuleList`."),
+                )
+
+
+def double_copy(module: nn.Module, x: Tensor) -> nn.Module:
+    """The module in float64 on the CPU, its weights its own; ``x`` lets lazy layers be made.
+
+    >>> double_copy(nn.LazyLinear(2), torch.ones(1, 3)).weight.dtype
+    torch.float64
+    """
+    if any(map(is_lazy, chain(module.parameters(), module.buffers()))):
+        training = module.training
+        module.eval()(x.float())
+        module.train(training)
+    return deepcopy(module).cpu().double()  # MPS has no float64: to the CPU first
+
+
+def run(module: Callable[[Tensor], object], x: Tensor, label: str) -> Tensor:
+    """What a module or function answers to ``x``; ends the check if it is blank or no tensor.
+
+    >>> run(nn.ReLU(), torch.tensor([-1.0, 2.0]), "relu")
+    tensor([0., 2.])
+    """
+    output = module(x)
+    if is_blank(output):
+        unfilled(label)
+    if not isinstance(output, Tensor):
+        reject(
+            _("`{label}` answers with a `{kind}`; a tensor is expected.").format(
+                label=label, kind=kind_of(output)
+            ),
+            _("Look at what your code returns."),
+        )
+    return output

@@ -1,0 +1,14 @@
+"""Records are shown as a table, a line a net."""
+
+from __future__ import annotations
+
+from making_records import record, tiny
+
+from course_utils.experiments import results
+
+
+def test_results_give_the_median_and_the_range_of_the_seeds() -> None:
+    records = [record(tiny(seed=seed), error) for seed, error in enumerate((0.1, 0.2, 0.6))]
+    ((name, seeds, train, test, parameters, seconds),) = results(records).rows
+    assert (name, seeds, train) == ("plain-8", 3, "20.0%  [10.0%, 60.0%]")
+    assert (test, parameters, seconds) == ("50.0%  [50.0%, 50.0%]", "1,234", "2")
