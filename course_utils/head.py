@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,11 +24,11 @@ from torch.nn.modules.module import (
     register_module_forward_hook,
     register_module_forward_pre_hook,
 )
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from course_utils.i18n import _
+from course_utils.inference import OperationWatcher
 
 __all__ = ["Head", "run_to_head"]
 
@@ -70,9 +71,10 @@ def run_to_head(
     ValueError: The activation `relu` stands between the pooling and `3`: class activation maps ...
     """
     tracer = _HeadTracer(len(images))
-    # Compiled code would run in one opaque piece.
-    with torch.compiler.set_stance("force_eager"), tracer.watching_modules(), tracer:
-        answer = model(images)
+    with warnings.catch_warnings(), tracer.watching_modules(), tracer:
+        warnings.filterwarnings("ignore", "Using `torch.compile")  # hooks may be called twice
+        with torch.compiler.set_stance("force_eager"):  # compiled code is one opaque piece
+            answer = model(images)
     logits = _logits(answer, entry)
     names = {
         module: name.replace("_orig_mod.", "") for name, module in model.named_modules() if name
@@ -220,8 +222,8 @@ def _pooled(call: _Call, way: _Way) -> _Way | None:
     given = call.given
     if call.operation is aten._adaptive_avg_pool2d:
         return replace(way, left=1)
-    (down, across), (top, side) = given["kernel_size"], given["padding"]
-    covers = down - top >= height and across - side >= width
+    kernel, padding = given["kernel_size"], given["padding"]
+    covers = kernel[0] - padding[0] >= height and kernel[-1] - padding[-1] >= width
     ones = torch.ones(1, 1, height, width, dtype=torch.float64)
     weight = call.func(ones, *list(given.values())[1:]).item()  # 1, unless padding counts too
     pooling = "average" if covers else "part"
@@ -337,7 +339,7 @@ _HANDLERS: dict[Any, _Handler] = {
 """What leaves a linear function of the averages; of all else, views and copies alone do."""
 
 
-class _HeadTracer(TorchDispatchMode):
+class _HeadTracer(OperationWatcher):
     """Follows what becomes of feature maps that are averaged while a model runs.
 
     A feature map is held only as long as something made from it is alive, so that memory stays
@@ -345,7 +347,7 @@ class _HeadTracer(TorchDispatchMode):
     """
 
     def __init__(self, batch: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.ways = WeakTensorKeyDictionary()
         self._batch = batch
         self._makers = WeakTensorKeyDictionary()
@@ -372,19 +374,8 @@ class _HeadTracer(TorchDispatchMode):
             for handle in handles:
                 handle.remove()
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        with self:  # in inference mode, linear layers arrive in one piece
-            output = func.decompose(*args, **kwargs)
-        if output is not NotImplemented:
-            return output
-        output = func(*args, **kwargs)
+    def watch(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> None:
+        """Follow one operation, if it has to do with a way or could begin one."""
         if func.overloadpacket in (aten.relu, aten.relu_):
             self._rectified = weakref.ref(output)
         if len(self.ways) or func.overloadpacket in _BEGINNINGS:
@@ -394,7 +385,6 @@ class _HeadTracer(TorchDispatchMode):
                 self.ways.pop(tensor, None)
                 if way is not None:
                     self.ways[tensor] = way
-        return output
 
     def _next(
         self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
@@ -516,14 +506,14 @@ def _find_head(
 
 def _linear_name(linear: _Linear, names: Mapping[nn.Module, str]) -> str:
     """The name of the layer that holds the weights; of several, of the one that ran."""
-    holders = [
-        module
-        for module in names
-        for parameter in module.parameters(recurse=False)
-        if parameter.untyped_storage().data_ptr() == linear.address
-    ]
-    ran = linear.module in holders or not holders
-    return names.get(linear.module if ran else holders[0], "linear")
+
+    def holds(module: nn.Module) -> bool:
+        own = module.parameters(recurse=False)
+        return any(weight.untyped_storage().data_ptr() == linear.address for weight in own)
+
+    ran = linear.module
+    holder = ran if holds(ran) else next(filter(holds, names), ran)
+    return names.get(holder, "linear")
 
 
 def _why_not(way: _Way | None, names: Mapping[nn.Module, str]) -> str:

@@ -1,14 +1,16 @@
-"""Use a model without leaving a trace: its modes and torch's random numbers stay as they were."""
+"""Run a model without leaving a trace, and see each operation that torch carries out for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["evaluating", "kept_random_state"]
+__all__ = ["OperationWatcher", "evaluating", "kept_random_state"]
 
 
 @contextmanager
@@ -38,3 +40,38 @@ def kept_random_state(device: torch.device) -> Iterator[None]:
         finally:
             if mps_state is not None:
                 torch.mps.set_rng_state(mps_state)
+
+
+class OperationWatcher(TorchDispatchMode):
+    """Within, ``watch`` is told of every operation that torch carries out, and of its output.
+
+    Modules, functions, traced and exported networks all come down to the same operations, such as
+    ``aten.addmm.default``; compiled code does not. One that is made of others is taken apart: in
+    inference mode, a linear layer would else arrive in one piece.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._simple: set[Any] = set()
+
+    def watch(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> None:
+        """One operation: the function with its types, the arguments, what came out."""
+        raise NotImplementedError
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func not in self._simple:
+            with self:
+                output = func.decompose(*args, **kwargs)
+            if output is not NotImplemented:
+                return output
+            self._simple.add(func)
+        output = func(*args, **kwargs)
+        self.watch(func, args, kwargs, output)
+        return output

@@ -11,14 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from course_utils.arguments import checked_shape
 from course_utils.i18n import _
-from course_utils.inference import evaluating, kept_random_state
+from course_utils.inference import OperationWatcher, evaluating, kept_random_state
 
 __all__ = ["MultiplyAdds", "black_images", "count_macs", "count_parameters", "run_counted"]
 
@@ -98,7 +97,7 @@ PRODUCTS = re.compile(r"attention|rnn|trilinear|(^|_)(conv|linear|mv|dot)")
 """What operations without a formula are called that multiply as layers do."""
 
 
-class MultiplyAdds(TorchDispatchMode):
+class MultiplyAdds(OperationWatcher):
     """Counts the multiply-adds of products with weights while a net runs.
 
     A product counts when one factor at most comes from the images; attention's have two.
@@ -113,27 +112,15 @@ class MultiplyAdds(TorchDispatchMode):
     """
 
     def __init__(self, images: Tensor, place: Callable[[], str] = lambda: "") -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.macs: Counter[str] = Counter()
         self.uncounted: Counter[str] = Counter()
         self._place = place
         self._from_images = WeakTensorKeyDictionary({images: True})
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
+    def watch(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> None:
+        """Count one operation, if it is a product."""
         operation = func.overloadpacket
-        if operation not in flop_registry:
-            with self:  # in inference mode, linear layers arrive in one piece
-                output = func.decompose(*args, **kwargs)
-            if output is not NotImplemented:
-                return output
-        output = func(*args, **kwargs)
         tensors = [value for value in tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
         from_images = sum(tensor in self._from_images for tensor in tensors)
         if from_images:
@@ -146,7 +133,6 @@ class MultiplyAdds(TorchDispatchMode):
             self.macs[self._place()] += flops // 2  # a multiplication and an addition
         elif operation in flop_registry or PRODUCTS.search(name):
             self.uncounted["attention" if "attention" in name else name] += 1
-        return output
 
     @property
     def left_out(self) -> str:
