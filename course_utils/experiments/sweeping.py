@@ -271,6 +271,8 @@ def _reason(error: BaseException) -> str:
         )
     if isinstance(error, CancelledError):
         return _("the executor gave it up")
+    if type(error).__name__ == "KilledWorker":  # of Dask, which need not be installed
+        return _("every worker that did it died, for want of memory or of time perhaps")
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+import own_gated_runs
 import pytest
 from making_records import record, tiny
 from running_sweeps import (
@@ -25,7 +26,7 @@ from running_sweeps import (
     wait_until,
 )
 
-from course_utils.experiments import SweepError, clusters, sweep
+from course_utils.experiments import Record, Spec, SweepError, clusters, sweep
 from course_utils.experiments.clusters import TRIMMING, DaskExecutor, dask_executor
 from course_utils.experiments.estimating import estimate
 
@@ -63,6 +64,29 @@ def test_workers_that_come_and_go_are_told_once_each_time(always_looking: None) 
     assert told[0] == "The cluster has no worker yet: the runs wait for one."
     assert told[2] == "Workers of the cluster: 2."
     assert told[4].startswith("No worker of the cluster is left: the runs wait for one.")
+
+
+def test_a_worker_that_goes_while_another_stays_is_told(always_looking: None) -> None:
+    executor = DaskExecutor(Client(2, 1, 1))
+    lost = "Workers gone: 1; what they did begins anew. Workers of the cluster: 1."
+    assert [executor.news() for _look in range(3)] == ["", lost, ""]
+
+
+def test_a_cluster_to_which_no_worker_can_come_any_more_ends_the_sweep(
+    always_looking: None,
+) -> None:
+    with pytest.raises(SweepError, match=r"no worker, and Slurm no job .*\. What is done is saved"):
+        DaskExecutor(Client(0), may_come=lambda: False).news()
+
+
+def test_a_run_that_kills_worker_after_worker_is_a_sentence(tmp_path: Path) -> None:
+    killed = pytest.importorskip("distributed").scheduler.KilledWorker
+
+    def work(_spec: Spec) -> Record:
+        raise killed("run-1", None, 3)
+
+    with pytest.raises(SweepError, match=r"\(every worker that did it died, for want of memory or"):
+        sweep([tiny()], tmp_path, Inline(work), progress=False)
 
 
 def test_the_workers_are_not_asked_after_without_end() -> None:
@@ -156,6 +180,11 @@ def test_a_sweep_whose_last_worker_dies_says_so_and_ends_when_told(
 # --- a worker that is killed, and others go on ---------------------------------------------
 
 
+def memory_limit() -> object:
+    """That of the worker of Dask's that is asked."""
+    return pytest.importorskip("distributed").get_worker().memory_manager.memory_limit
+
+
 @pytest.mark.slow
 def test_a_dask_worker_keeps_its_memory_from_step_to_step() -> None:
     pytest.importorskip("distributed")  # which brings the setting
@@ -163,8 +192,10 @@ def test_a_dask_worker_keeps_its_memory_from_step_to_step() -> None:
 
     variables = dask.config.get("distributed.nanny.pre-spawn-environ")
     assert TRIMMING in variables  # or there is nothing to undo any more
-    with dask_executor("local", jobs=1) as (executor, _workers):
+    with dask_executor("local", GATED, jobs=1) as (executor, _workers):
         assert executor.submit(os.environ.get, TRIMMING).result() is None
+        assert executor.submit(memory_limit).result() is None  # or it would be paused near it
+    assert Path(str(own_gated_runs.__file__)).exists()  # the workers have a copy, not the reader
     assert dask.config.get("distributed.nanny.pre-spawn-environ") == variables
 
 
