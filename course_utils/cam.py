@@ -52,7 +52,7 @@ class CAM:
 
     Attributes:
         maps: ``(B, C, h, w)``, raw and signed as they leave ``class_activation_maps``; after
-            ``select``, ``(B, h, w)`` for one class an image or ``(B, n, h, w)`` for ``n``.
+            ``select``, ``(B, h, w)`` for one class per image or ``(B, n, h, w)`` for ``n``.
         logits: ``(B, C)``, the model's own answer; after ``select``, those of the classes chosen.
         feature_layer: name of the module whose output was pooled.
         linear_layer: name of the linear layer.
@@ -76,7 +76,7 @@ class CAM:
         return _is_flat(self.maps)
 
     def select(self, classes: Any = None) -> CAM:
-        """The map of one class an image (or of ``n`` classes an image).
+        """The map of one class (or of ``n`` classes) per image.
 
         Args:
             classes: an integer (that class for every image); a list, array or tensor of ``B``

@@ -16,7 +16,7 @@ __all__ = ["Finding", "Tally", "find_digits", "tally"]
 
 @dataclass(frozen=True)
 class Finding:
-    """A digit announced: the first pixel of its window, its class, its score."""
+    """A detected digit: the first pixel of its window, its class, its score."""
 
     row: int
     column: int
@@ -29,9 +29,9 @@ class Tally:
     """What became of the digits of some sheets.
 
     Attributes:
-        found: digits announced at their place with their class.
+        found: digits detected at their place with their class.
         missed: the other digits.
-        false_alarms: announcements that are no digit's.
+        false_alarms: detections that are no digit's.
         sheets: number of sheets.
     """
 
@@ -47,7 +47,7 @@ class Tally:
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of recall and of the share of announcements that are right, in [0, 1].
+        """Harmonic mean of recall and of the share of detections that are right, in [0, 1].
 
         >>> Tally(found=6, missed=2, false_alarms=4, sheets=1).f1  # recall 6/8, precision 6/10
         0.6666666666666666
@@ -65,7 +65,7 @@ def find_digits(
         labels: ``(rows, columns)`` int64, that class.
         threshold: the least score of a peak.
         stride: pixels of the image from one position to the next.
-        apart: a peak is the highest within so many pixels, in each direction.
+        apart: how far around a peak, in pixels, nothing may be higher.
 
     >>> import torch
     >>> scores = torch.tensor([[0.1, 0.9, 0.2, 0.1, 0.1, 0.7]])
@@ -83,11 +83,11 @@ def find_digits(
 
 
 def tally(findings: Sequence[Sequence[Finding]], sheets: Sequence[Sheet]) -> Tally:
-    """Compare what was announced with what is there, each digit being found once at most.
+    """Compare the detections with the digits that are there, each found once at most.
 
     Args:
-        findings: for each sheet, the digits announced.
-        sheets: as many.
+        findings: for each sheet, the detections.
+        sheets: one for each list of findings.
 
     Raises:
         ValueError: another number of sheets.
@@ -98,25 +98,17 @@ def tally(findings: Sequence[Sequence[Finding]], sheets: Sequence[Sheet]) -> Tal
                 found=len(findings), wanted=len(sheets)
             )
         )
-    found = announced = 0
-    for announcements, sheet in zip(findings, sheets, strict=True):
-        left = [
-            (*corner, label)
-            for corner, label in zip(sheet.corners.tolist(), sheet.labels.tolist(), strict=True)
-        ]
-        for one in sorted(announcements, key=lambda one: -one.score):
-            hit = next(
-                (
-                    digit
-                    for digit in left
-                    if max(abs(digit[0] - one.row), abs(digit[1] - one.column)) <= REACH
-                    and digit[2] == one.label
-                ),
-                None,
-            )
-            if hit is not None:
-                left.remove(hit)
-                found += 1
-        announced += len(announcements)
+    found = detected = 0
+    for detections, sheet in zip(findings, sheets, strict=True):
+        left = list(zip(sheet.corners.tolist(), sheet.labels.tolist(), strict=True))
+        for one in sorted(detections, key=lambda one: -one.score):
+            for digit in left:
+                (row, column), label = digit
+                apart = max(abs(row - one.row), abs(column - one.column))
+                if label == one.label and apart <= REACH:
+                    left.remove(digit)
+                    found += 1
+                    break
+        detected += len(detections)
     digits = sum(len(sheet.labels) for sheet in sheets)
-    return Tally(found, digits - found, announced - found, len(sheets))
+    return Tally(found, digits - found, detected - found, len(sheets))

@@ -215,7 +215,7 @@ def _averaged(call: _Call, way: _Way) -> _Way | None:
 
 
 def _pooled(call: _Call, way: _Way) -> _Way | None:
-    """Average pooling to one value a channel."""
+    """Average pooling to one value per channel."""
     height, width = call.source.shape[-2:]
     if call.out.shape[-2:].numel() != 1 or height * width != way.left:
         return None
@@ -439,7 +439,7 @@ class _HeadTracer(OperationWatcher):
 
 
 def _has_extent(maps: Tensor) -> bool:
-    """Whether there is more than one value a channel."""
+    """Whether there is more than one value per channel."""
     return maps.dim() >= 4 and maps.shape[2:].numel() > 1
 
 

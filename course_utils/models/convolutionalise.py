@@ -98,7 +98,7 @@ def convolutionalise(model: nn.Module, shape: Sequence[int]) -> nn.Sequential:
     The flattening goes. The first linear layer after maps of H by W pixels becomes a convolution
     with a kernel of H by W, those that follow become 1×1 convolutions, and all other layers are
     copied. On an image of ``shape`` the answer is the same; on a larger image it is a map of such
-    answers, one a position.
+    answers, one per position.
 
     Args:
         model: the layers in the order they run in, as an ``nn.Sequential`` (others may stand
@@ -273,7 +273,7 @@ def sliding_window(
 
     Raises:
         ValueError: images of another number of dimensions or smaller than a window, a step or a
-            batch below 1, a model that does not answer with one row a window.
+            batch below 1, a model that does not answer with one row per window.
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     >>> sliding_window(net, torch.rand(2, 1, 10, 8), side=4, step=2).shape

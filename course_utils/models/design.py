@@ -1,4 +1,4 @@
-"""Nets written like the table of a paper: one line a stage, channels inferred, mistakes named."""
+"""Nets written like the table of a paper: one line per stage, channels inferred, mistakes named."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def channel_trace(design: Sequence[StageSpec], in_channels: int) -> list[int]:
     """Number of maps that each line of a design reads, the head included.
 
     Args:
-        design: one :class:`StageSpec` a line.
+        design: one :class:`StageSpec` per line.
         in_channels: of the images.
 
     Raises:
@@ -109,7 +109,7 @@ def _not_a_stage(position: int, spec: object) -> str:
 
 
 def as_options(design: Iterable[StageSpec]) -> tuple[str, ...]:
-    """A design as strings, one a line, for a file, a spec of an experiment or another process.
+    """A design as strings, one per line, for a file, a spec of an experiment or another process.
 
     >>> from course_utils.models.stages import conv, gap_head, identity
     >>> as_options([conv(16), identity(times=3), gap_head()])
@@ -160,7 +160,7 @@ class Composed(nn.Module):
     Attributes:
         design: the lines, head included.
         depth: number of layers with weights on the longest path.
-        stages: one module a line, in order.
+        stages: one module per line, in order.
         norm: BN and ReLU where the stages end without them, else None.
         pool, linear: the head.
     """
@@ -221,7 +221,7 @@ def compose(
     With one seed, a design that spells a net of the course has that net's initial weights.
 
     Args:
-        design: one :class:`StageSpec` a line, the head last. Each stage reads the maps of the
+        design: one :class:`StageSpec` per line, the head last. Each stage reads the maps of the
             one before, so that their number is written where it changes and nowhere else.
         in_channels: 3 for colour, 1 for grey.
         num_classes: length of the answer.

@@ -20,7 +20,7 @@ DEEP_LAYERS = 4
 class GapNet(nn.Module):
     """Two convolutions that halve the size, four that keep it, global pooling, one linear layer.
 
-    See :func:`gap_net`. ``features`` gives the last feature maps, ``pool`` one number a map, and
+    See :func:`gap_net`. ``features`` gives the last feature maps, ``pool`` one number per map, and
     ``linear`` the logits: the three names that a class activation map is made from.
     """
 

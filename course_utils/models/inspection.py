@@ -156,7 +156,7 @@ def activation_memory(model: nn.Module, shape: Sequence[int], batch_size: int = 
         TypeError: ``batch_size`` is not a whole number.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU())
-    >>> activation_memory(net, (3, 4, 4)) == 4 * (3 + 8) * 4 * 4  # bytes a float, input and output
+    >>> activation_memory(net, (3, 4, 4)) == 4 * (3 + 8) * 4 * 4  # bytes of input and output
     True
     """
     batch_size = whole_number("batch_size", batch_size, at_least=1)
@@ -171,8 +171,8 @@ class Budget:
     """What a net may cost; a limit left out is none.
 
     Attributes:
-        parameters: at most so many.
-        macs: multiply-adds for one image, at most so many.
+        parameters: how many it may have.
+        macs: how many multiply-adds one image may take.
 
     Raises:
         ValueError, TypeError: a limit that is not a whole number from 1 on, or no limit.
@@ -222,7 +222,7 @@ class Summary:
     """The stages of a net, what each costs, and what breaks the budget. See :func:`summary`.
 
     Attributes:
-        rows: one a stage, in the order of the net.
+        rows: one per stage, in the order of the net.
         budget: the limits asked for.
         left_out: a sentence that names the products that ``macs`` leaves out; empty without any.
         parameters, macs, activations: the totals.
@@ -296,7 +296,7 @@ class Summary:
 
     @property
     def table(self) -> Table:
-        """One line a stage, and the totals."""
+        """One line per stage, and the totals."""
         lines = [
             [
                 row.name or _("elsewhere"),

@@ -59,7 +59,7 @@ def nin(
     last_relu: bool = False,
     batch_norm: bool = False,
 ) -> nn.Sequential:
-    """A small network in network: three blocks, a map a class at the end, and its mean as logit.
+    """A small network in network: three blocks, a map per class at the end, its mean as logit.
 
     Args:
         in_channels: 1 for grey, 3 for colour.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
-from typing import Literal, get_args, get_type_hints
+from typing import ClassVar, Literal, get_args, get_type_hints
 
 from torch import nn
 
@@ -96,6 +96,21 @@ class MapsSpec(StageSpec):
         """The stage as a module, from ``(B, in_channels, H, W)``."""
 
 
+class _RepeatedSpec(MapsSpec):
+    """A line of ``times`` layers or blocks, all of them with ``channels`` maps."""
+
+    layers_each: ClassVar[int]
+    channels: int
+    times: int
+
+    @property
+    def depth(self) -> int:
+        return self.layers_each * self.times
+
+    def out_channels(self, in_channels: int) -> int:
+        return self.channels
+
+
 def _repeated(times: int, first: nn.Module, other: Callable[[], nn.Module]) -> nn.Sequential:
     """The block that changes the shape, then those that keep it."""
     return nn.Sequential(first, *(other() for _block in range(times - 1)))
@@ -108,7 +123,7 @@ def _bracket(layers: str, times: int, stride: int = 1) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class conv(MapsSpec):
+class conv(_RepeatedSpec):
     """``times`` convolutions to ``channels`` maps, each with BN and ReLU.
 
     Args:
@@ -122,6 +137,7 @@ class conv(MapsSpec):
     3×3, 32, /2
     """
 
+    layers_each: ClassVar[int] = 1
     channels: int
     kernel_size: int = 3
     stride: int = 1
@@ -139,15 +155,8 @@ class conv(MapsSpec):
             )
 
     @property
-    def depth(self) -> int:
-        return self.times
-
-    @property
     def rectified(self) -> bool:
         return not self.bare
-
-    def out_channels(self, in_channels: int) -> int:
-        return self.channels
 
     def build(self, in_channels: int) -> nn.Sequential:
         first = self._layer(in_channels, self.stride)
@@ -163,7 +172,7 @@ class conv(MapsSpec):
 
 
 @dataclass(frozen=True, repr=False)
-class plain(MapsSpec):
+class plain(_RepeatedSpec):
     """``times`` blocks of two 3×3 convolutions, with nothing added.
 
     Args:
@@ -175,16 +184,10 @@ class plain(MapsSpec):
     plain [3×3, 32; 3×3, 32] × 3, /2
     """
 
+    layers_each: ClassVar[int] = 2
     channels: int
     stride: int = 1
     times: int = 1
-
-    @property
-    def depth(self) -> int:
-        return 2 * self.times
-
-    def out_channels(self, in_channels: int) -> int:
-        return self.channels
 
     def build(self, in_channels: int) -> nn.Sequential:
         return stage(self.times, in_channels, self.channels, self.stride, None)
@@ -195,7 +198,7 @@ class plain(MapsSpec):
 
 
 @dataclass(frozen=True, repr=False)
-class identity(MapsSpec):
+class identity(_RepeatedSpec):
     """``times`` residual blocks of two 3×3 convolutions that keep number and size of the maps.
 
     Args:
@@ -205,11 +208,8 @@ class identity(MapsSpec):
     identity [3×3; 3×3] × 3
     """
 
+    layers_each: ClassVar[int] = 2
     times: int = 1
-
-    @property
-    def depth(self) -> int:
-        return 2 * self.times
 
     def out_channels(self, in_channels: int) -> int:
         return in_channels
@@ -222,7 +222,7 @@ class identity(MapsSpec):
 
 
 @dataclass(frozen=True, repr=False)
-class projection(MapsSpec):
+class projection(_RepeatedSpec):
     """``times`` residual blocks, of which the first changes the shape, and its shortcut with it.
 
     Args:
@@ -236,14 +236,11 @@ class projection(MapsSpec):
     projection B [3×3, 64; 3×3, 64] × 1, /2
     """
 
+    layers_each: ClassVar[int] = 2
     channels: int
     stride: int = 2
     times: int = 1
     shortcut: Literal["A", "B"] = "B"
-
-    @property
-    def depth(self) -> int:
-        return 2 * self.times
 
     def out_channels(self, in_channels: int) -> int:
         if self.stride == 1 and in_channels == self.channels:
@@ -261,7 +258,7 @@ class projection(MapsSpec):
 
 
 @dataclass(frozen=True, repr=False)
-class bottleneck(MapsSpec):
+class bottleneck(_RepeatedSpec):
     """``times`` residual blocks that narrow with a 1×1, work with a 3×3, widen with a 1×1.
 
     Args:
@@ -274,17 +271,11 @@ class bottleneck(MapsSpec):
     bottleneck [1×1, 16; 3×3, 16; 1×1, 64] × 2
     """
 
+    layers_each: ClassVar[int] = 3
     channels: int
     width: int
     stride: int = 1
     times: int = 1
-
-    @property
-    def depth(self) -> int:
-        return 3 * self.times
-
-    def out_channels(self, in_channels: int) -> int:
-        return self.channels
 
     def build(self, in_channels: int) -> nn.Sequential:
         return _repeated(
