@@ -22,6 +22,7 @@ from course_utils.i18n import _, duration
 __all__ = ["DaskExecutor", "dask_executor"]
 
 LOOK = 2.0  # seconds between two looks at the workers
+ASK = 30.0  # seconds between two questions whether one may come, where there is none
 TRIMMING = "MALLOC_TRIM_THRESHOLD_"
 
 
@@ -45,7 +46,7 @@ class DaskExecutor(Executor):
         self._client, self._patience, self._may_come = client, patience, may_come
         # Not pure: a run that failed is run again, and not answered with its old error.
         self._executor: Executor = client.get_executor(pure=False)
-        self._looked = -LOOK
+        self._looked, self._asked = -LOOK, -ASK
         self._deserted: float | None = None
         self._seen: set[str] = set()
 
@@ -79,8 +80,9 @@ class DaskExecutor(Executor):
                 ).format(reason=error)
             ) from error
         lost, self._seen = self._seen - there, there
+        was_deserted = self._deserted is not None
         if there:
-            was_deserted, self._deserted = self._deserted is not None, None
+            self._deserted = None
             told = []
             if lost:
                 told.append(
@@ -89,30 +91,36 @@ class DaskExecutor(Executor):
             if lost or was_deserted:
                 told.append(_("Workers of the cluster: {number}.").format(number=len(there)))
             return " ".join(told)
-        if self._may_come is not None and not self._may_come():
-            raise SweepError(
-                _(
-                    "The cluster has no worker, and Slurm no job left that could bring one: the "
-                    "jobs' logs say why. What is done is saved, and the same command goes on from "
-                    "there."
+        self._deserted = self._deserted or now
+        self._check_worth_waiting(now, now - self._deserted)
+        if was_deserted:
+            return ""
+        if not lost:
+            return _("The cluster has no worker yet: the runs wait for one.")
+        return _(
+            "No worker of the cluster is left: the runs wait for one. If none will come, stop "
+            "with Ctrl-C: what is done is saved, and the same command goes on from there."
+        )
+
+    def _check_worth_waiting(self, now: float, waited: float) -> None:
+        """Refuse to wait for a worker where none can come, or any longer than ``patience``."""
+        if self._may_come is not None and now - self._asked >= ASK:
+            self._asked = now
+            if not self._may_come():
+                raise SweepError(
+                    _(
+                        "The cluster has no worker, and Slurm no job left that could bring one: "
+                        "the jobs' logs say why. What is done is saved, and the same command goes "
+                        "on from there."
+                    )
                 )
-            )
-        if self._deserted is None:
-            self._deserted = now
-            if not lost:
-                return _("The cluster has no worker yet: the runs wait for one.")
-            return _(
-                "No worker of the cluster is left: the runs wait for one. If none will come, stop "
-                "with Ctrl-C: what is done is saved, and the same command goes on from there."
-            )
-        if self._patience is not None and now - self._deserted >= self._patience:
+        if self._patience is not None and waited >= self._patience:
             raise SweepError(
                 _(
                     "The cluster had no worker for {time}, so the sweep has ended. What is done "
                     "is saved, and the same command goes on from there."
-                ).format(time=duration(now - self._deserted))
+                ).format(time=duration(waited))
             )
-        return ""
 
 
 @contextlib.contextmanager

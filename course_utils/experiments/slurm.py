@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -61,12 +62,11 @@ def job_array(
             )
         )
     host, port = address.removeprefix("tcp://").rsplit(":", 1)
-    worker = (
-        f"{sys.executable} -m distributed.cli.dask_worker {address} --nthreads 1 --no-dashboard "
-        "--memory-limit 0 "  # it is Slurm's: Dask would pause a worker near it, and for good
-        # Dask's nanny begins a worker anew, as Slurm does a job, and has it give back its memory.
-        + ("--no-nanny" if per_job == 1 else f"--nworkers {per_job}")
-    )
+    # Memory is Slurm's to bound: near a limit of its own, Dask would pause a worker, and for good.
+    # And Slurm begins a job anew as Dask's nanny does a worker, whose memory she has given back.
+    words = f"-m distributed.cli.dask_worker {address} --nthreads 1 --no-dashboard --memory-limit 0"
+    alone = "--no-nanny" if per_job == 1 else f"--nworkers {per_job}"
+    worker = f"{shlex.quote(sys.executable)} {words} {alone}"
     folder.mkdir(parents=True, exist_ok=True)
     command = [
         *("sbatch", "--parsable", "--job-name=sweep", f"--output={folder}/%A_%a.log"),

@@ -21,7 +21,7 @@ from running_sweeps import environment, names, wait_until
 from slurm import Slurm, needs_slurm, one_node_slurm
 
 from course_utils import cli
-from course_utils.experiments import Store
+from course_utils.experiments import Store, clusters
 from course_utils.experiments.running import run
 
 pytestmark = [needs_slurm, pytest.mark.timeout(900)]
@@ -201,8 +201,10 @@ def test_a_drained_node_ends_no_run_and_the_sweep_waits_until_it_is_back(
 
 
 def test_a_sweep_whose_jobs_are_all_cancelled_ends_with_a_sentence(
-    place: Place, capsys: Said
+    place: Place, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(clusters, "ASK", 0.0)
+
     def cancel() -> None:
         place.wait_for("8-0", "14-0")
         place.slurm.command("scancel", "--name=sweep")
