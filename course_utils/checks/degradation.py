@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from course_utils.checks.answers import Mistake, require_answers, wrong_answers
 from course_utils.checks.building import build, double_copy, label_of, run
 from course_utils.checks.equivalence import Trace, describe, paired, randomise, trace
-from course_utils.checks.feedback import Feedback, correct, reject
+from course_utils.checks.feedback import Feedback, correct, listed, reject
 from course_utils.checks.modules import head_mistakes, left_out, require_modules, require_same_shape
 from course_utils.checks.running import checker
 from course_utils.i18n import _, number
@@ -200,7 +200,7 @@ def _one_layer(seen: Trace, label: str) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
             _(
                 "`{label}` should be one 3×3 convolution, one batch normalisation and a ReLU; the "
                 "layers with weights that run are: {layers}."
-            ).format(label=label, layers="; ".join(map(describe, seen.runs)) or _("no layer")),
+            ).format(label=label, layers=listed(map(describe, seen.runs)) or _("no layer")),
             _("It has to be a layer like those of the plain net, with weights of your choice."),
         )
     if norms[0].running_mean is None:
@@ -314,9 +314,10 @@ def check_projection_block(block: object) -> Feedback:
     Correct: equal to the course's block, in training and in eval mode.
     """
 
-    def mistakes(*sizes: int, stride: int = 2) -> list[Mistake]:
-        wanted = projection_block(*sizes, stride)
-        return _wiring_mistakes(wanted) + _projection_mistakes(wanted, *sizes, stride)
+    def mistakes(in_channels: int, out_channels: int, stride: int = 2) -> list[Mistake]:
+        sizes = in_channels, out_channels, stride
+        wanted = projection_block(*sizes)
+        return _wiring_mistakes(wanted) + _projection_mistakes(wanted, *sizes)
 
     cases = [(6, 8), (6, 8, {"stride": 1}), (4, 8, {"stride": 3})]
     require_modules(block, "ProjectionBlock", cases, projection_block, mistakes)
@@ -527,14 +528,20 @@ def check_pad_shortcut(function: object) -> Feedback:
     require_answers(
         function, "pad_shortcut", cases, reference, mistakes, which, tidy=without_empty_maps
     )
-    assert callable(function)
     remark = None
-    if run(lambda x: function(x, 8), x.bfloat16(), "pad_shortcut").dtype != torch.bfloat16:
+    if not _keeps_type(function, x.bfloat16()):
         remark = _(
             "A remark: in bfloat16 the answer has another type than `x`. Tensors made from `x` "
             "(`x.new_zeros`, `F.pad`) take over its type and its device."
         )
     return correct(_("pixels skipped, empty maps added, and nothing to learn."), remark)
+
+
+def _keeps_type(function: Any, x: Tensor) -> bool:
+    try:
+        return bool(function(x, 8).dtype == x.dtype)
+    except (TypeError, RuntimeError):
+        return True  # NumPy, say, has no bfloat16, and nobody asked for it
 
 
 @checker
@@ -547,12 +554,12 @@ def check_stage(function: object) -> Feedback:
     >>> print(check_stage(lambda *sizes: stage(*sizes, shortcut=None)).message)
     `resnet_stage(3, 4, 8, 2)` – the blocks are plain: nothing is added to what they compute.
     """
-    cases = [(3, 4, 8, 2), (2, 4, 4, 1), (2, 4, 4, 2), (1, 4, 8, 1)]
+    cases = [(3, 4, 8, 2), (2, 4, 4, 1), (2, 4, 4, 2), (1, 4, 6, 1)]
     require_modules(
         function,
         "resnet_stage",
         cases,
-        lambda *sizes: stage(*sizes, shortcut="B"),
+        partial(stage, shortcut="B"),
         _stage_mistakes,
         hint=_(
             "A block has two 3×3 convolutions; the first of the `n_blocks` takes the stride and "

@@ -886,8 +886,11 @@ STAGE: dict[str, object] = {
             stage_with(keeps=lambda i, o, stride: i == o),
         ]
     ),
-    "`resnet_stage(1, 4, 8, 1)` – convolutions and linear layers: 2": stage_with(
+    "`resnet_stage(1, 4, 6, 1)` – convolutions and linear layers: 2": stage_with(
         keeps=lambda i, o, stride: stride == 1
+    ),
+    "Missing: 1 × Conv2d 4→6, 3×3": lambda n, i, o, s: resnet_stage(
+        n, i, i if i == o else 2 * i, s
     ),
     "option A": stage_with(projection=PaddedBlock),
     "the projections have no batch normalisation of their own": stage_with(
@@ -1037,6 +1040,9 @@ RIGHT: dict[Check, dict[str, object]] = {
         "another momentum and ε": lambda i, o, stride=1: sequential(
             conv(i, o, 3, stride), nn.BatchNorm2d(o, eps=1e-3, momentum=0.01), nn.ReLU()
         ),
+        "no momentum": lambda i, o, stride=1: sequential(
+            conv(i, o, 3, stride), nn.BatchNorm2d(o, momentum=None), nn.ReLU()
+        ),
     },
     checks.check_identity_block: {
         "class": IdentityBlock,
@@ -1047,12 +1053,20 @@ RIGHT: dict[Check, dict[str, object]] = {
     checks.check_projection_block: {
         "class": ProjectionBlock,
         "shortcut first": ProjectionBlockShortcutFirst,
+        "copied on the way": projection_with(
+            lambda i, o, s: sequential(conv(i, o, 1, s), nn.Dropout(0.0), bn(o))
+        ),
     },
     checks.check_pad_shortcut: {
         "F.pad": pad_shortcut,
         "cat": pad_shortcut_cat,
         "both sides": pad_shortcut_both_sides,
         "no gradient": lambda x, out, stride=2: pad_shortcut(x, out, stride).detach(),
+        "NumPy": lambda x, out, stride=2: torch.from_numpy(
+            np.pad(
+                x.numpy()[:, :, ::stride, ::stride], [(0, 0), (0, out - x.shape[1]), (0, 0), (0, 0)]
+            )
+        ),
     },
     checks.check_bottleneck_block: {"class": Bottleneck, "function": bottleneck_function},
     checks.check_stage: {"sequential": resnet_stage, "loop": ResNetStageLoop},
