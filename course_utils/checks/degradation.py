@@ -299,7 +299,21 @@ def check_identity_block(block: object) -> Feedback:
     """
 
     def mistakes(channels: int) -> list[Mistake]:
-        return _wiring_mistakes(identity_block(channels))
+        wanted = identity_block(channels)
+        return _wiring_mistakes(wanted) + wrong_answers(
+            _Rewired(wanted, "cbr=cb+r"),
+            _(
+                "what is added is not the block's input but the output of its first layers: has "
+                "`x` been overwritten?"
+            ),
+            _keep(),
+            # He et al. 2016, arXiv 1603.05027, figure 4e.
+            _Rewired(wanted, "brcbrc+"),
+            _(
+                "batch normalisation and ReLU come before each convolution. That block exists "
+                "(“pre-activation”, 2016); the one asked for here puts them after."
+            ),
+        )
 
     cases = [(4,), (6,)]
     require_modules(block, "IdentityBlock", cases, identity_block, mistakes)
@@ -389,12 +403,7 @@ def _wiring_mistakes(block: Block) -> list[Mistake]:
     wired = partial(_Rewired, block)
     way = _way(block)
     after = _("What is added to what, and where does the last ReLU stand, in y = relu(F(x) + x)?")
-    keep = _("Keep the block's input under a name of its own.")
-    bare = _("the ReLU after batch normalisation number {number} is missing.")
-    return wrong_answers(
-        wired(way + "r"),
-        _("the addition is missing: this is a plain block."),
-        after,
+    mistakes = wrong_answers(
         wired(way + "r+"),
         _("the last ReLU comes before the addition; it should come after."),
         after,
@@ -410,15 +419,6 @@ def _wiring_mistakes(block: Block) -> list[Mistake]:
         wired(way + "pr"),
         _("a ReLU acts on the shortcut, which should have none."),
         after,
-        wired(way + "dr"),
-        _("the main path is added to itself: has `x` been overwritten before the addition?"),
-        keep,
-        wired(way[:3] + "=" + way[3:] + "+r"),
-        _(
-            "what is added is not the block's input but the output of its first layers: has `x` "
-            "been overwritten?"
-        ),
-        keep,
         wired(way.replace("br", "rb") + "+r"),
         _("a ReLU comes before its batch normalisation; it should come after."),
         wired(way[:-1] + "+br"),
@@ -427,17 +427,27 @@ def _wiring_mistakes(block: Block) -> list[Mistake]:
         wired(way.replace("r", "") + "+r"),
         _("there is no ReLU between the convolutions."),
         _("What do two linear layers in a row amount to?"),
-        wired("cb" + way[3:] + "+r"),
-        bare.format(number=1),
-        wired(way[:-3] + "cb+r"),
-        bare.format(number=len(way) // 3),
-        # He et al. 2016, arXiv 1603.05027, figure 4e.
-        wired("brc" * (len(way) // 3 + 1) + "+"),
-        _(
-            "batch normalisation and ReLU come before each convolution. That block exists "
-            "(“pre-activation”, 2016); the one asked for here puts them after."
-        ),
     )
+    if isinstance(block.shortcut, nn.Identity):  # any other would have layers that do not run
+        mistakes += wrong_answers(
+            wired(way + "r"),
+            _("the addition is missing: this is a plain block."),
+            after,
+            wired(way + "dr"),
+            _("the main path is added to itself: has `x` been overwritten before the addition?"),
+            _keep(),
+        )
+    if isinstance(block, BottleneckBlock):
+        bare = _("the ReLU after batch normalisation number {number} is missing.")
+        mistakes += wrong_answers(
+            *(wired("cbcbrcb+r"), bare.format(number=1)),
+            *(wired("cbrcbcb+r"), bare.format(number=2)),
+        )
+    return mistakes
+
+
+def _keep() -> str:
+    return _("Keep the block's input under a name of its own.")
 
 
 def _projection_mistakes(
@@ -451,19 +461,22 @@ def _projection_mistakes(
             _("the shortcut projects although the shape does not change."),
             _("When `in_channels == out_channels`, what can be added as it is?"),
         )
-    pooled = nn.Sequential(nn.AvgPool2d(stride), conv_bn(in_channels, out_channels, 1))
     mistakes = wrong_answers(
         around(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)),
         _("the projection has no batch normalisation of its own."),
         _("Both terms of the sum come out of a batch normalisation."),
         around(conv_bn(in_channels, out_channels, 3, stride)),
         _("the projection is a 3×3 convolution; a 1×1 is enough and expected."),
-        around(pooled),
-        _(
-            "the shortcut averages pixels before it projects; here the 1×1 convolution itself "
-            "takes the stride."
-        ),
     )
+    if stride > 1:
+        pooled = nn.Sequential(nn.AvgPool2d(stride), conv_bn(in_channels, out_channels, 1))
+        mistakes += wrong_answers(
+            around(pooled),
+            _(
+                "the shortcut averages pixels before it projects; here the 1×1 convolution itself "
+                "takes the stride."
+            ),
+        )
     if out_channels >= in_channels:
         padded = around(PadShortcut(in_channels, out_channels, stride))
         mistakes.append(Mistake(padded, _padded()))

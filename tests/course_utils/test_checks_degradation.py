@@ -71,24 +71,9 @@ def sorting(shallow: list[float], deep: list[float]) -> tuple[float, float, floa
 
 
 PAIRED_CHANGE: dict[str, object] = {
-    "the sign is reversed": lambda s, d: paired_change(d, s),
-    "the bounds are swapped": lambda s, d: (paired_change(s, d)[0], *paired_change(s, d)[:0:-1]),
     "normal law (1.96)": Each([student(lambda n: 1.959964), student(lambda n: 1.96)]),
     "the one for three seeds": student(lambda n: 4.303),
     "pair them by seed": Each([unpaired(False), unpaired(True)]),
-    "divides by n": student(lambda n: stats.t.ppf(0.975, n - 1), ddof=0),
-    "degrees of freedom are n;": student(lambda n: stats.t.ppf(0.975, n)),
-    "covers 90%": student(lambda n: stats.t.ppf(0.95, n - 1)),
-    "the spread is that of one difference": student(
-        lambda n: stats.t.ppf(0.975, n - 1) * math.sqrt(n)
-    ),
-    "the critical value is missing": student(lambda n: 1.0),
-    "smallest and the largest difference": lambda s, d: [
-        f(np.subtract(d, s)) for f in (np.mean, np.min, np.max)
-    ],
-    "distances from the mean": lambda s, d: tuple(
-        np.array(paired_change(s, d)) - [0, *[paired_change(s, d)[0]] * 2]
-    ),
     "gives (9.931; 6.487; 13.37); (0.09931; 0.06487; 0.1337)": lambda s, d: (
         100 * np.array(paired_change(s, d))
     ),
@@ -624,13 +609,6 @@ def pad_shortcut_in_place(x: Tensor, out_channels: int, stride: int = 2) -> Tens
 
 
 PAD_SHORTCUT: dict[str, object] = {
-    "the pixels are averaged": lambda x, out, stride=2: padded(F.avg_pool2d(x, stride), out),
-    "the largest pixel is taken": lambda x, out, stride=2: padded(F.max_pool2d(x, stride), out),
-    "the stride is not applied": lambda x, out, stride=2: padded(x, out),
-    "no map is added": lambda x, out, stride=2: x[:, :, ::stride, ::stride],
-    "start at pixel 0": lambda x, out, stride=2: padded(
-        x[:, :, stride - 1 :: stride, stride - 1 :: stride], out
-    ),
     "a corner of the map is cut out": lambda x, out, stride=2: padded(
         x[:, :, : x.shape[2] // stride, : x.shape[3] // stride], out
     ),
@@ -640,7 +618,6 @@ PAD_SHORTCUT: dict[str, object] = {
     "of shape (2, 4, 3, 7); a tensor of shape (2, 8, 3, 3) is": lambda x, out, stride=2: F.pad(
         x[:, :, ::stride, ::stride], (0, out - x.shape[1])
     ),
-    "the stride is 2, whatever": lambda x, out, stride=2: pad_shortcut(x, out),
     "the right shape, but not the right values": lambda x, out, stride=2: torch.randn_like(
         pad_shortcut(x, out, stride)
     ),

@@ -278,18 +278,6 @@ def layer_weights_by_counting(in_channels: int, growth_rate: int) -> tuple[int, 
 
 
 WEIGHTS: dict[str, object] = {
-    "swapped": lambda c, k: layer_weights(c, k)[::-1],
-    "nine weights": lambda c, k: (c * k, 4 * c * k + 4 * k * k),
-    "after the bottleneck is forgotten": lambda c, k: (9 * c * k, 4 * c * k),
-    "of the bottleneck is forgotten": lambda c, k: (9 * c * k, 36 * k * k),
-    "it has 4k": lambda c, k: (9 * c * k, c * k + 9 * k * k),
-    "not nine": lambda c, k: (9 * c * k, 36 * c * k + 36 * k * k),
-    "both numbers count": lambda c, k: (9 * c * k, 4 * c * k + 36 * k),
-    "no bias": lambda c, k: (9 * c * k + k, 4 * c * k + 36 * k * k + 5 * k),
-    "the convolutions alone are counted": lambda c, k: (
-        9 * c * k + 2 * c,
-        4 * c * k + 36 * k * k + 2 * c + 8 * k,
-    ),
     "gives 2,592; (2,592; 6,336) is expected": lambda c, k: 9 * c * k,
     "answers with a `str`": lambda c, k: "12",
     "gives (1; 2)": lambda c, k: (1, 2),
