@@ -188,19 +188,18 @@ def operators_of(call: Callable[[], object]) -> set[str]:
     ['aten::ones', 'aten::relu']
     """
 
-    class Noting(TorchDispatchMode):
-        names: set[str]
+    names: set[str] = set()
 
+    class Noting(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(
             self, operator: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            self.names.add(operator.name())
+            names.add(operator.name())
             return operator(*args, **(kwargs or {}))
 
-    with Noting() as noting:
-        noting.names = set()
+    with Noting():  # type: ignore[no-untyped-call]
         call()
-    return noting.names
+    return names
 
 
 # --- comparing --------------------------------------------------------------------------------

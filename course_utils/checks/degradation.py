@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from course_utils.checks.answers import Mistake, require_answers, wrong_answers
 from course_utils.checks.building import build, double_copy, label_of, run
 from course_utils.checks.equivalence import Trace, describe, paired, randomise, trace
-from course_utils.checks.feedback import Feedback, correct, reject
+from course_utils.checks.feedback import Feedback, correct, listed, reject
 from course_utils.checks.modules import head_mistakes, left_out, require_modules, require_same_shape
 from course_utils.checks.running import checker
 from course_utils.i18n import _, number
@@ -200,7 +200,7 @@ def _one_layer(seen: Trace, label: str) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
             _(
                 "`{label}` should be one 3×3 convolution, one batch normalisation and a ReLU; the "
                 "layers with weights that run are: {layers}."
-            ).format(label=label, layers="; ".join(map(describe, seen.runs)) or _("no layer")),
+            ).format(label=label, layers=listed(map(describe, seen.runs)) or _("no layer")),
             _("It has to be a layer like those of the plain net, with weights of your choice."),
         )
     if norms[0].running_mean is None:
@@ -299,7 +299,21 @@ def check_identity_block(block: object) -> Feedback:
     """
 
     def mistakes(channels: int) -> list[Mistake]:
-        return _wiring_mistakes(identity_block(channels))
+        wanted = identity_block(channels)
+        return _wiring_mistakes(wanted) + wrong_answers(
+            _Rewired(wanted, "cbr=cb+r"),
+            _(
+                "what is added is not the block's input but the output of its first layers: has "
+                "`x` been overwritten?"
+            ),
+            _keep(),
+            # He et al. 2016, arXiv 1603.05027, figure 4e.
+            _Rewired(wanted, "brcbrc+"),
+            _(
+                "batch normalisation and ReLU come before each convolution. That block exists "
+                "(“pre-activation”, 2016); the one asked for here puts them after."
+            ),
+        )
 
     cases = [(4,), (6,)]
     require_modules(block, "IdentityBlock", cases, identity_block, mistakes)
@@ -314,9 +328,10 @@ def check_projection_block(block: object) -> Feedback:
     Correct: equal to the course's block, in training and in eval mode.
     """
 
-    def mistakes(*sizes: int, stride: int = 2) -> list[Mistake]:
-        wanted = projection_block(*sizes, stride)
-        return _wiring_mistakes(wanted) + _projection_mistakes(wanted, *sizes, stride)
+    def mistakes(in_channels: int, out_channels: int, stride: int = 2) -> list[Mistake]:
+        sizes = in_channels, out_channels, stride
+        wanted = projection_block(*sizes)
+        return _wiring_mistakes(wanted) + _projection_mistakes(wanted, *sizes)
 
     cases = [(6, 8), (6, 8, {"stride": 1}), (4, 8, {"stride": 3})]
     require_modules(block, "ProjectionBlock", cases, projection_block, mistakes)
@@ -388,12 +403,7 @@ def _wiring_mistakes(block: Block) -> list[Mistake]:
     wired = partial(_Rewired, block)
     way = _way(block)
     after = _("What is added to what, and where does the last ReLU stand, in y = relu(F(x) + x)?")
-    keep = _("Keep the block's input under a name of its own.")
-    bare = _("the ReLU after batch normalisation number {number} is missing.")
-    return wrong_answers(
-        wired(way + "r"),
-        _("the addition is missing: this is a plain block."),
-        after,
+    mistakes = wrong_answers(
         wired(way + "r+"),
         _("the last ReLU comes before the addition; it should come after."),
         after,
@@ -409,15 +419,6 @@ def _wiring_mistakes(block: Block) -> list[Mistake]:
         wired(way + "pr"),
         _("a ReLU acts on the shortcut, which should have none."),
         after,
-        wired(way + "dr"),
-        _("the main path is added to itself: has `x` been overwritten before the addition?"),
-        keep,
-        wired(way[:3] + "=" + way[3:] + "+r"),
-        _(
-            "what is added is not the block's input but the output of its first layers: has `x` "
-            "been overwritten?"
-        ),
-        keep,
         wired(way.replace("br", "rb") + "+r"),
         _("a ReLU comes before its batch normalisation; it should come after."),
         wired(way[:-1] + "+br"),
@@ -426,17 +427,27 @@ def _wiring_mistakes(block: Block) -> list[Mistake]:
         wired(way.replace("r", "") + "+r"),
         _("there is no ReLU between the convolutions."),
         _("What do two linear layers in a row amount to?"),
-        wired("cb" + way[3:] + "+r"),
-        bare.format(number=1),
-        wired(way[:-3] + "cb+r"),
-        bare.format(number=len(way) // 3),
-        # He et al. 2016, arXiv 1603.05027, figure 4e.
-        wired("brc" * (len(way) // 3 + 1) + "+"),
-        _(
-            "batch normalisation and ReLU come before each convolution. That block exists "
-            "(“pre-activation”, 2016); the one asked for here puts them after."
-        ),
     )
+    if isinstance(block.shortcut, nn.Identity):  # any other would have layers that do not run
+        mistakes += wrong_answers(
+            wired(way + "r"),
+            _("the addition is missing: this is a plain block."),
+            after,
+            wired(way + "dr"),
+            _("the main path is added to itself: has `x` been overwritten before the addition?"),
+            _keep(),
+        )
+    if isinstance(block, BottleneckBlock):
+        bare = _("the ReLU after batch normalisation number {number} is missing.")
+        mistakes += wrong_answers(
+            *(wired("cbcbrcb+r"), bare.format(number=1)),
+            *(wired("cbrcbcb+r"), bare.format(number=2)),
+        )
+    return mistakes
+
+
+def _keep() -> str:
+    return _("Keep the block's input under a name of its own.")
 
 
 def _projection_mistakes(
@@ -450,19 +461,22 @@ def _projection_mistakes(
             _("the shortcut projects although the shape does not change."),
             _("When `in_channels == out_channels`, what can be added as it is?"),
         )
-    pooled = nn.Sequential(nn.AvgPool2d(stride), conv_bn(in_channels, out_channels, 1))
     mistakes = wrong_answers(
         around(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)),
         _("the projection has no batch normalisation of its own."),
         _("Both terms of the sum come out of a batch normalisation."),
         around(conv_bn(in_channels, out_channels, 3, stride)),
         _("the projection is a 3×3 convolution; a 1×1 is enough and expected."),
-        around(pooled),
-        _(
-            "the shortcut averages pixels before it projects; here the 1×1 convolution itself "
-            "takes the stride."
-        ),
     )
+    if stride > 1:
+        pooled = nn.Sequential(nn.AvgPool2d(stride), conv_bn(in_channels, out_channels, 1))
+        mistakes += wrong_answers(
+            around(pooled),
+            _(
+                "the shortcut averages pixels before it projects; here the 1×1 convolution itself "
+                "takes the stride."
+            ),
+        )
     if out_channels >= in_channels:
         padded = around(PadShortcut(in_channels, out_channels, stride))
         mistakes.append(Mistake(padded, _padded()))
@@ -527,14 +541,20 @@ def check_pad_shortcut(function: object) -> Feedback:
     require_answers(
         function, "pad_shortcut", cases, reference, mistakes, which, tidy=without_empty_maps
     )
-    assert callable(function)
     remark = None
-    if run(lambda x: function(x, 8), x.bfloat16(), "pad_shortcut").dtype != torch.bfloat16:
+    if not _keeps_type(function, x.bfloat16()):
         remark = _(
             "A remark: in bfloat16 the answer has another type than `x`. Tensors made from `x` "
             "(`x.new_zeros`, `F.pad`) take over its type and its device."
         )
     return correct(_("pixels skipped, empty maps added, and nothing to learn."), remark)
+
+
+def _keeps_type(function: Any, x: Tensor) -> bool:
+    try:
+        return bool(function(x, 8).dtype == x.dtype)
+    except (TypeError, RuntimeError):
+        return True  # NumPy, say, has no bfloat16, and nobody asked for it
 
 
 @checker
@@ -547,12 +567,12 @@ def check_stage(function: object) -> Feedback:
     >>> print(check_stage(lambda *sizes: stage(*sizes, shortcut=None)).message)
     `resnet_stage(3, 4, 8, 2)` – the blocks are plain: nothing is added to what they compute.
     """
-    cases = [(3, 4, 8, 2), (2, 4, 4, 1), (2, 4, 4, 2), (1, 4, 8, 1)]
+    cases = [(3, 4, 8, 2), (2, 4, 4, 1), (2, 4, 4, 2), (1, 4, 6, 1)]
     require_modules(
         function,
         "resnet_stage",
         cases,
-        lambda *sizes: stage(*sizes, shortcut="B"),
+        partial(stage, shortcut="B"),
         _stage_mistakes,
         hint=_(
             "A block has two 3×3 convolutions; the first of the `n_blocks` takes the stride and "

@@ -186,8 +186,11 @@ def _block_mistakes(n_layers: int, in_channels: int, growth_rate: int) -> list[M
         return Wired(block, forward)
 
     def reading(maps: Callable[[int], int]) -> nn.Module:
-        # Of layers alone, since what reads other maps than there are cannot run.
-        return nn.ModuleList(_units(*((maps(i), growth_rate, 3) for i in range(n_layers))))
+        other = DenseBlock(n_layers, in_channels, growth_rate, bottleneck=False)
+        other.layers = nn.ModuleList(
+            DenseLayer(maps(i), growth_rate, bottleneck=False) for i in range(n_layers)
+        )
+        return other
 
     every = _("What comes after the block reads the input and the new maps of every layer.")
     return wrong_answers(

@@ -121,12 +121,15 @@ def trace(module: nn.Module, x: Tensor, label: str) -> Trace:
         return Trace(run(module, x, label), Counter(layers), dict.fromkeys(layers))
     runs: Counter[nn.Module] = Counter()
     sources: dict[nn.Module, nn.Module | None] = {}
-    givers: list[tuple[Tensor, nn.Module]] = []  # holds the tensors, so that none is recycled
+    givers: list[tuple[Tensor, nn.Module]] = []
 
     def note(layer: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         source = None
-        if isinstance(layer, nn.BatchNorm2d) and inputs:
-            source = next((giver for given, giver in givers if given is inputs[0]), None)
+        if isinstance(layer, nn.BatchNorm2d) and inputs and isinstance(inputs[0], Tensor):
+            read = inputs[0]
+            source = next((giver for given, giver in givers if given is read), None) or next(
+                (giver for given, giver in givers if torch.equal(given, read)), None
+            )
         if isinstance(output, Tensor):
             givers.append((output, layer))
             runs[layer] += 1
@@ -201,7 +204,7 @@ def _pairings(reference: Trace, candidate: Trace) -> Iterator[Pairing]:
     by_source = _pairing_by_source(reference, candidate)
     if by_source is not None:
         yield by_source
-    # What a normalisation reads may be a copy of what a layer gave: the order alone, then.
+    # What a normalisation reads may have been changed on the way: the order alone, then.
     for_kind = {
         kind: [layer for layer in candidate.runs if signature(layer) == kind] for kind in kinds
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -18,6 +19,7 @@ __all__ = [
     "correct",
     "is_blank",
     "kind_of",
+    "listed",
     "reject",
     "shown",
     "unfilled",
@@ -160,6 +162,15 @@ def kind_of(value: object) -> str:
     return type(value).__name__
 
 
+def listed(items: Iterable[str]) -> str:
+    """Items in a row, as the reader's language parts them.
+
+    >>> listed(["one", "two"])
+    'one; two'
+    """
+    return _("; ").join(items)
+
+
 def shown(value: object, digits: int = 4, most: int = _MOST_NUMBERS) -> str:
     """A value as feedback quotes it: numbers as the reader's language does, tensors by their shape.
 
@@ -168,13 +179,15 @@ def shown(value: object, digits: int = 4, most: int = _MOST_NUMBERS) -> str:
     >>> shown(123642856), shown((1, 1 / 6)), shown(np.ones((2, 3))), shown("text")
     ('123,642,856', '(1; 0.1667)', 'an array of shape (2, 3)', 'a value of type `str`')
     """
-    if isinstance(value, Tensor | np.ndarray | np.generic):
-        if value.ndim > 1 or (value.ndim == 1 and len(value) > most):
+    if isinstance(value, Tensor | np.ndarray):
+        shape = tuple(value.shape)
+        if len(shape) > 1 or (shape and shape[0] > most):
             kind = _("a tensor of shape {shape}"), _("an array of shape {shape}")
-            return kind[not isinstance(value, Tensor)].format(shape=tuple(value.shape))
+            return kind[not isinstance(value, Tensor)].format(shape=shape)
+    if isinstance(value, Tensor | np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple) and len(value) <= _MOST_NUMBERS:
-        return f"({'; '.join(shown(item, digits, most=0) for item in value)})"
+        return f"({listed(shown(item, digits, most=0) for item in value)})"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _("a value of type `{kind}`").format(kind=kind_of(value))
     return number(value, len(str(value)) if isinstance(value, int) else digits)

@@ -227,7 +227,7 @@ def _iou(
     a: Sequence[int],
     b: Sequence[int],
     *,
-    of: Callable[[int, int, int], float] = lambda shared, first, second: first + second - shared,
+    of: Callable[[float, int, int], float] = lambda shared, first, second: first + second - shared,
     more: int = 1,
     area_more: int = 1,
     least: float = 0,

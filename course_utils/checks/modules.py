@@ -27,7 +27,7 @@ from course_utils.checks.equivalence import (
     signature,
     trace,
 )
-from course_utils.checks.feedback import kind_of, reject
+from course_utils.checks.feedback import kind_of, listed, reject
 from course_utils.checks.running import text_of
 from course_utils.i18n import _
 
@@ -184,8 +184,8 @@ def _adopting(reference: nn.Module, candidate: nn.Module) -> nn.Module:
     """The reference with the candidate's momentum and ε, where these are reasonable and one."""
     norms = [layer for layer in candidate.modules() if hasattr(layer, "running_mean")]
     for what, most in (("momentum", 0.9), ("eps", 1e-3)):
-        values = {getattr(norm, what, None) for norm in norms} - {None}
-        if len(values) == 1 and 0 < (value := values.pop()) <= most:
+        values = {getattr(norm, what) for norm in norms}
+        if len(values) == 1 and ((value := values.pop()) is None or 0 < value <= most):
             for layer in reference.modules():
                 if isinstance(layer, nn.BatchNorm2d):
                     setattr(layer, what, value)
@@ -234,13 +234,12 @@ class _Pair:
         parameters = [value for layer in theirs for value in layer.parameters(recurse=False)]
         names = [_("the input"), *(f"`{called[id(value)]}`" for value in parameters)]
         scale = max(float(value.abs().max()) for value in wanted if value is not None)
-        rows = [row for row in zip(names, given, wanted, strict=True) if row[2] is not None]
-        unreached = [name for name, one, _other in rows if one is None]
-        cut = [
-            name
-            for name, one, other in rows
-            if one is not None and not close(one / scale, other / scale)
-        ]
+        unreached, cut = [], []
+        for name, one, other in zip(names, given, wanted, strict=True):
+            if one is None and other is not None:
+                unreached.append(name)
+            elif one is not None and other is not None and not close(one / scale, other / scale):
+                cut.append(name)
         if unreached:
             message = _(
                 "`{label}` answers as it should, but no gradient reaches {name}: it could not "
@@ -403,17 +402,17 @@ def require_layers(
             hint,
         )
 
-    def listed(layers: Counter[str]) -> str:
+    def counted(layers: Counter[str]) -> str:
         kinds = [f"{n} × {what}" for what, n in layers.items()]
         more = ["…"] * (len(kinds) > _MOST_KINDS)
-        return "; ".join([*kinds[:_MOST_KINDS], *more]) or _("no layer")
+        return listed([*kinds[:_MOST_KINDS], *more]) or _("no layer")
 
     if missing or extra:
         reject(
             _(
                 "`{label}` does not have the layers expected. Missing: {missing}. "
                 "Not expected: {extra}."
-            ).format(label=label, missing=listed(missing), extra=listed(extra)),
+            ).format(label=label, missing=counted(missing), extra=counted(extra)),
             hint,
         )
     _require_arrangement(layers_of(candidate).items(), layers_of(reference).values(), label)

@@ -103,6 +103,47 @@ def test_a_loop_without_end_is_stopped(check: Check, monkeypatch: pytest.MonkeyP
     refused(check, endless, "still running after 0.05 seconds | never end")
 
 
+def mistakes_of(lesson: ModuleType, check: Check) -> dict[str, Any]:
+    """What a checker knows of wrong answers: for each sentence, one that makes the mistake."""
+    known: dict[str, Any] = {}
+
+    def functions(
+        answer: Any, name: str, cases: Any, reference: Any, found: Any, *rest: Any
+    ) -> None:
+        known.update({mistake.message: mistake.answer for mistake in reversed(found)})
+
+    def modules(answer: Any, name: str, cases: Any, reference: Any, found: Any, *rest: Any) -> None:
+        def make(message: str) -> Any:
+            def made(*args: Any, **kwargs: Any) -> nn.Module:
+                wrong = [m.answer for m in found(*args, **kwargs) if m.message == message]
+                return wrong[0] if wrong else reference(*args, **kwargs)
+
+            return made
+
+        for *args, last in cases:
+            given = (args, last) if isinstance(last, dict) else ([*args, last], {})
+            known.update({m.message: make(m.message) for m in found(*given[0], **given[1])})
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, record in (("require_answers", functions), ("require_modules", modules)):
+            record = lambda *args, record=record, **options: record(*args)  # noqa: E731
+            patch.setattr(lesson, name, record, raising=False)
+        check(lambda *args, **kwargs: None)
+    return known
+
+
+@pytest.mark.parametrize(
+    ("lesson", "name"), [(one, name) for one in LESSONS for name in one.__all__ if name in CALLED]
+)
+def test_every_mistake_that_a_checker_knows_is_told_from_the_others(
+    lesson: ModuleType, name: str
+) -> None:
+    known = mistakes_of(lesson, CALLED[name])
+    assert known or name in ("check_identity_layer", "check_linear_to_conv")
+    told = {message: str(CALLED[name](answer)) for message, answer in known.items()}
+    assert {message: text for message, text in told.items() if message not in text} == {}
+
+
 @pytest.fixture(autouse=True)
 def random_states_kept() -> Iterator[None]:
     """No check changes the random numbers of the reader."""

@@ -45,16 +45,6 @@ LAYER: dict[str, object] = {
             layer_that(lambda m, x: torch.cat([MyDenseLayer.forward(m, x), x], 1)),
         ]
     ),
-    "come after the convolution, as in ResNet": lambda c, k: sequential(
-        conv(c, k), bn(k), nn.ReLU()
-    ),
-    "the ReLU comes before the batch normalisation": lambda c, k: sequential(
-        nn.ReLU(), bn(c), conv(c, k)
-    ),
-    "the ReLU is missing": lambda c, k: sequential(bn(c), conv(c, k)),
-    "the batch normalisation is missing": lambda c, k: sequential(nn.ReLU(), conv(c, k)),
-    "normalisation and the ReLU are missing": conv,
-    "a ReLU follows the convolution": lambda c, k: sequential(dense_layer(c, k), nn.ReLU()),
     "has a bias": lambda c, k: dense_layer(c, k, bias=True),
     "has padding (0, 0); (1, 1) is expected": lambda c, k: dense_layer(c, k, padding=0),
     "Not expected: 1 × Conv2d 6→4, 1×1": lambda c, k: dense_layer(c, k, 1),
@@ -172,10 +162,9 @@ def my_transition(
     share: float,
     kept: Callable[[int, float], Any] = lambda c, share: int(share * c),
     pool: Callable[[], nn.Module] = lambda: nn.AvgPool2d(2),
-    before: Callable[[int], Sequence[nn.Module]] = lambda c: (bn(c), nn.ReLU()),
     **options: Any,
 ) -> nn.Module:
-    return sequential(*before(c), conv(c, kept(c, share), **{"k": 1, **options}), pool())
+    return sequential(bn(c), nn.ReLU(), conv(c, kept(c, share), **{"k": 1, **options}), pool())
 
 
 class PoolsFirst(nn.Module):
@@ -196,10 +185,6 @@ def transition_with(**options: Any) -> Callable[[int, float], nn.Module]:
 
 MAX_POOLED = transition_with(pool=lambda: nn.MaxPool2d(2))
 TRANSITION: dict[str, object] = {
-    "takes the maximum": MAX_POOLED,
-    "takes the stride and skips three pixels out of four": transition_with(pool=nn.Identity, s=2),
-    "the pooling is missing": transition_with(pool=nn.Identity),
-    "averages whole maps": transition_with(pool=lambda: nn.AdaptiveAvgPool2d(1)),
     "all the maps are kept | Compression is": transition_with(kept=lambda c, share: c),
     "`my_transition(9, 0.5)` – the convolution keeps one map too many | rounded down": (
         transition_with(kept=lambda c, share: math.ceil(share * c))
@@ -207,25 +192,15 @@ TRANSITION: dict[str, object] = {
     "`my_transition(7, 0.7)` – the convolution keeps one map too many": transition_with(
         kept=lambda c, share: round(share * c)
     ),
-    "half of the maps are kept, whatever": transition_with(kept=lambda c, share: c // 2),
     "TypeError": transition_with(kept=lambda c, share: share * c),
-    "as in ResNet": lambda c, share: sequential(
-        *(conv(c, int(share * c), 1), bn(int(share * c)), nn.ReLU(), nn.AvgPool2d(2))
-    ),
-    "the ReLU is missing": transition_with(before=lambda c: [bn(c)]),
-    "the batch normalisation is missing": transition_with(before=lambda c: [nn.ReLU()]),
-    "normalisation and the ReLU are missing": transition_with(before=lambda c: []),
     "Not expected: 1 × Conv2d 8→4, 3×3": transition_with(k=3),
     "has a bias": transition_with(bias=True),
     "but not for one of shape (1, 8, 13, 9)": transition_with(pool=lambda: nn.AdaptiveAvgPool2d(4)),
 }
 
 
-def bottleneck_layer(
-    c: int, k: int, *, width: int | None = None, first: int = 1, last: int = 3
-) -> nn.Sequential:
-    width = 4 * k if width is None else width
-    return sequential(*dense_layer(c, width, first), *dense_layer(width, k, last))
+def bottleneck_layer(c: int, k: int) -> nn.Sequential:
+    return sequential(*dense_layer(c, 4 * k, 1), *dense_layer(4 * k, k))
 
 
 class MyBottleneckLayer(nn.Module):
@@ -238,30 +213,7 @@ class MyBottleneckLayer(nn.Module):
         return self.work(self.narrow(x))
 
 
-def without(*places: int) -> Callable[[int, int], nn.Module]:
-    """The six layers of a bottleneck but some."""
-
-    def make(c: int, k: int) -> nn.Module:
-        layers = enumerate(bottleneck_layer(c, k))
-        return sequential(*(layer for place, layer in layers if place not in places))
-
-    return make
-
-
 BOTTLENECK: dict[str, object] = {
-    "has k maps; four times as many": lambda c, k: bottleneck_layer(c, k, width=k),
-    "has 4 maps, whatever": lambda c, k: bottleneck_layer(c, k, width=4),
-    "4 times `in_channels`": lambda c, k: bottleneck_layer(c, k, width=4 * c),
-    "the first convolution is 3×3": lambda c, k: bottleneck_layer(c, k, first=3),
-    "the 3×3 convolution comes first": lambda c, k: bottleneck_layer(c, k, first=3, last=1),
-    "both convolutions are 1×1": lambda c, k: bottleneck_layer(c, k, last=1),
-    "as in ResNet": lambda c, k: sequential(
-        *(conv(c, 4 * k, 1), bn(4 * k), nn.ReLU(), conv(4 * k, k), bn(k), nn.ReLU())
-    ),
-    "nothing stands between the two convolutions": without(3, 4),
-    "the second batch normalisation is missing": without(3),
-    "the second ReLU is missing": without(4),
-    "begins with its convolution": without(0, 1),
     "does not have the layers expected": dense_layer,
 }
 
@@ -278,18 +230,6 @@ def layer_weights_by_counting(in_channels: int, growth_rate: int) -> tuple[int, 
 
 
 WEIGHTS: dict[str, object] = {
-    "swapped": lambda c, k: layer_weights(c, k)[::-1],
-    "nine weights": lambda c, k: (c * k, 4 * c * k + 4 * k * k),
-    "after the bottleneck is forgotten": lambda c, k: (9 * c * k, 4 * c * k),
-    "of the bottleneck is forgotten": lambda c, k: (9 * c * k, 36 * k * k),
-    "it has 4k": lambda c, k: (9 * c * k, c * k + 9 * k * k),
-    "not nine": lambda c, k: (9 * c * k, 36 * c * k + 36 * k * k),
-    "both numbers count": lambda c, k: (9 * c * k, 4 * c * k + 36 * k),
-    "no bias": lambda c, k: (9 * c * k + k, 4 * c * k + 36 * k * k + 5 * k),
-    "the convolutions alone are counted": lambda c, k: (
-        9 * c * k + 2 * c,
-        4 * c * k + 36 * k * k + 2 * c + 8 * k,
-    ),
     "gives 2,592; (2,592; 6,336) is expected": lambda c, k: 9 * c * k,
     "answers with a `str`": lambda c, k: "12",
     "gives (1; 2)": lambda c, k: (1, 2),
@@ -300,10 +240,9 @@ def end_with(
     before: Callable[[int], Sequence[nn.Module]] = lambda c: (bn(c), nn.ReLU()),
     pool: Callable[[], nn.Module] = lambda: nn.AdaptiveAvgPool2d(1),
     classes: int = 10,
-    after: Sequence[nn.Module] = (),
 ) -> Callable[[int], list[nn.Module]]:
     """What follows the last block, right by default."""
-    return lambda c: [*before(c), pool(), nn.Flatten(), nn.Linear(c, classes), *after]
+    return lambda c: [*before(c), pool(), nn.Flatten(), nn.Linear(c, classes)]
 
 
 RIGHT_END = end_with()
@@ -366,11 +305,7 @@ NET: dict[str, object] = {
     "`my_densenet(16, 4)` – convolutions and linear layers: 10; expected: 16": densenet_with(
         layers=lambda depth: 1
     ),
-    "ends in a softmax": densenet_with(end=end_with(after=[nn.Softmax(1)])),
     "Not expected: 1 × Linear 6→5": densenet_with(end=end_with(classes=5)),
-    "the ReLU after the last batch normalisation": densenet_with(end=end_with(lambda c: [bn(c)])),
-    "takes the maximum": densenet_with(end=end_with(pool=lambda: nn.AdaptiveMaxPool2d(1))),
-    "a score may be negative": densenet_with(end=end_with(after=[nn.ReLU()])),
     "Missing: 1 × BatchNorm2d(6)": densenet_with(end=end_with(lambda c: [nn.ReLU()])),
     "does not compute the same": densenet_with(transition=MAX_POOLED),
     "not as many as the weights were made for": densenet_with(end=end_with(pool=nn.Identity)),

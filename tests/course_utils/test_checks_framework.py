@@ -75,7 +75,8 @@ def test_the_verdict_is_worded_when_it_is_shown() -> None:
 
 def test_numbers_are_quoted_as_the_readers_language_writes_them() -> None:
     with speaking("fr"):
-        assert shown((769162, 1 / 6)) == "(769\u202f162; 0,1667)"
+        assert shown(769162) == "769\u202f162"
+        assert "0,1667" in shown((1, 1 / 6))
 
 
 # --- a check is safe --------------------------------------------------------------------------

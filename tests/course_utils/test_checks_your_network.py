@@ -93,20 +93,6 @@ def changing(change: Callable[[Any], object]) -> Callable[..., int]:
 
 
 FIELD: dict[str, object] = {
-    "strides are left out": lambda layers: field([(k, 1) for k, s in layers]),
-    "position itself": lambda layers: field(layers) - 1,
-    "from the output to the input": lambda layers: field(list(reversed(layers))),
-    "sum of the kernels": lambda layers: sum(k for k, s in layers),
-    "step between two positions": lambda layers: math.prod(s for k, s in layers),
-    "own stride": lambda layers: (
-        1
-        + sum(
-            (k - 1) * math.prod(s for _k, s in layers[: i + 1]) for i, (k, s) in enumerate(layers)
-        )
-    ),
-    "not by k": lambda layers: (
-        1 + sum(k * math.prod(s for _k, s in layers[:i]) for i, (k, s) in enumerate(layers))
-    ),
     "field_by_hand([(3, 1)])` gives 7; 3 is expected": lambda layers: field(layers) + 4,
     "gives (3; 3); 3 is expected": lambda layers: (field(layers), field(layers)),
     "gives 35; 24 is expected": lambda layers: field([(k // 2 * 2 + 1, s) for k, s in layers]),
@@ -185,19 +171,9 @@ def sorting(costs: list[float], errors: list[float]) -> list[int]:
 
 
 FRONT: dict[str, object] = {
-    "throw each other out": lambda c, e: by_definition(c, e, strictly=False),
     "level in the other": beaten_in_both,
-    "smallest error alone": lambda c, e: [e.index(min(e))],
-    "not from the cheapest": lambda c, e: sorted(by_definition(c, e)),
-    "from the dearest": lambda c, e: by_definition(c, e)[::-1],
-    "these are costs": lambda c, e: [c[i] for i in by_definition(c, e)],
-    "these are errors": lambda c, e: [e[i] for i in by_definition(c, e)],
     "no order": lambda c, e: set(by_definition(c, e)),
     "true and false": lambda c, e: [i in by_definition(c, e) for i in range(len(c))],
-    "every network is kept": lambda c, e: sorted(range(len(c)), key=lambda i: c[i]),
-    "the dominated ones": lambda c, e: sorted(
-        set(range(len(c))) - set(by_definition(c, e)), key=lambda i: (c[i], e[i])
-    ),
     "gives 3; (1; 2; 0) is expected": lambda c, e: len(by_definition(c, e)),
     "changes its own input | `sort`": sorting,
 }
