@@ -190,7 +190,7 @@ def operators_of(call: Callable[[], object]) -> set[str]:
 
     names: set[str] = set()
 
-    class Noting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    class Noting(TorchDispatchMode):
         def __torch_dispatch__(
             self, operator: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
