@@ -60,11 +60,12 @@ def _composed(depth: int, *, design: Iterable[str], **options: Any) -> nn.Module
     return compose(from_options(design), **options)
 
 
-def _options_of(builder: Builder) -> tuple[str, ...]:
+def _options_of(builder: Builder, *fixed: str) -> tuple[str, ...]:
+    """The options of a builder, but for those that the family has ``fixed``."""
     return tuple(
         name
         for name in inspect.signature(builder).parameters
-        if name not in ("depth", "in_channels", "num_classes")
+        if name not in ("depth", "in_channels", "num_classes", *fixed)
     )
 
 
@@ -101,7 +102,7 @@ def _any_depth(depth: int, /, **_options: Any) -> None:
 
 
 FAMILIES: dict[str, Family] = {
-    "plain": Family(_plain, _depth_in_stages, ("width",)),
+    "plain": Family(_plain, _depth_in_stages, _options_of(cifar_net, "shortcut")),
     "residual": Family(_residual, _depth_in_stages, _options_of(cifar_net)),
     "dense": Family(_dense, _depth_in_dense_blocks, _options_of(densenet)),
     "composed": Family(_composed, _depth_of_design),

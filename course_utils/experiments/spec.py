@@ -22,7 +22,13 @@ __all__ = ["RECIPE", "Spec", "grid"]
 RECIPE = 1
 """Raised when the code changes the numbers that a spec gives, so that old records stay apart."""
 
-LATER = {"warm_start": False, "reestimate_bn": False, "compiled": False}
+LATER = {
+    "warm_start": False,
+    "reestimate_bn": False,
+    "compiled": False,
+    "gradient_clip": None,
+    "lars": None,
+}
 """Fields younger than the first records, with the value that those were made with: a spec that
 has it is the one that it was, with the hash that it had."""
 
@@ -49,6 +55,7 @@ class Spec:
             :func:`course_utils.training.fit`.
         warm_start: begin at a tenth of the learning rate, until the training error is below 80%.
         reestimate_bn: take the statistics of batch normalisation anew after training.
+        gradient_clip, lars: see :func:`course_utils.training.fit`.
         compiled: the steps are compiled, see :func:`course_utils.training.fit`.
         evaluate_every: epochs between two measurements of both splits (the last always is one).
         device, precision: ``"fp32"`` or ``"bf16"``, said and not guessed: a spec means the same
@@ -84,6 +91,8 @@ class Spec:
     warm_start: bool = False
     reestimate_bn: bool = False
     compiled: bool = False
+    gradient_clip: float | None = None
+    lars: float | None = None
 
     def __post_init__(self) -> None:
         if self.epochs is None and self.steps is None:
@@ -132,7 +141,9 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         return one_of(name, value, get_args(hint))
     if hint is bool:
         return flag(name, value)
-    if hint is float:
+    if value is None and type(None) in get_args(hint):
+        return None
+    if hint is float or float in get_args(hint):
         return _number(name, value)
     if hint == Options:
         return _options(name, value)
@@ -142,8 +153,6 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
                 _("{name} must be a string and is {value!r}.").format(name=name, value=value)
             )
         return value
-    if value is None and type(None) in get_args(hint):
-        return None
     return whole_number(name, value, at_least={"seed": 0, "batch_size": 2}.get(name, 1))
 
 

@@ -28,10 +28,15 @@ __all__ = [
 ]
 
 Shortcut = Literal["A", "B"] | None
+PaddingMode = Literal["zeros", "circular", "reflect", "replicate"]
 
 
 def conv_bn(
-    in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 3,
+    stride: int = 1,
+    padding_mode: PaddingMode = "zeros",
 ) -> nn.Sequential:
     """A convolution that keeps the size (divided by ``stride``), then batch normalisation.
 
@@ -39,7 +44,15 @@ def conv_bn(
     """
     padding = kernel_size // 2
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            bias=False,
+            padding_mode=padding_mode,
+        ),
         nn.BatchNorm2d(out_channels),
     )
 
@@ -60,9 +73,16 @@ class ConvBNReLU(nn.Sequential):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        slope: float = 0.0,
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
-        super().__init__(*conv_bn(in_channels, out_channels, kernel_size, stride), nn.ReLU())
+        layers = conv_bn(in_channels, out_channels, kernel_size, stride, padding_mode)
+        super().__init__(*layers, nn.LeakyReLU(slope) if slope else nn.ReLU())
 
 
 class PadShortcut(nn.Module):
@@ -131,6 +151,8 @@ class ResidualBlock(nn.Module):
         shortcut: ``None`` for a plain block (no addition), ``"A"`` for the identity, strided and
             padded with empty channels where the shape changes, ``"B"`` for the identity and a
             1×1 projection with BN where the shape changes.
+        slope: of the activations below zero: 0 for ReLU, more for leaky ReLU.
+        padding_mode: what the 3×3 convolutions see outside the maps, as in ``nn.Conv2d``.
 
     Raises:
         ValueError: another ``shortcut``, or option A with fewer channels after than before.
@@ -147,11 +169,14 @@ class ResidualBlock(nn.Module):
         out_channels: int,
         stride: int = 1,
         shortcut: Shortcut = "A",
+        slope: float = 0.0,
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
         super().__init__()
+        self.slope = slope
         self.body = nn.Sequential(
-            ConvBNReLU(in_channels, out_channels, stride=stride),
-            conv_bn(out_channels, out_channels),
+            ConvBNReLU(in_channels, out_channels, 3, stride, slope, padding_mode),
+            conv_bn(out_channels, out_channels, padding_mode=padding_mode),
         )
         self.shortcut = _shortcut(in_channels, out_channels, stride, shortcut)
 
@@ -160,7 +185,7 @@ class ResidualBlock(nn.Module):
         y = self.body(x)
         if self.shortcut is not None:
             y = y + self.shortcut(x)
-        return F.relu(y)
+        return F.leaky_relu(y, self.slope) if self.slope else F.relu(y)
 
 
 def identity_block(channels: int) -> ResidualBlock:
@@ -215,7 +240,13 @@ class BottleneckBlock(nn.Module):
 
 
 def stage(
-    n_blocks: int, in_channels: int, out_channels: int, stride: int, shortcut: Shortcut
+    n_blocks: int,
+    in_channels: int,
+    out_channels: int,
+    stride: int,
+    shortcut: Shortcut,
+    slope: float = 0.0,
+    padding_mode: PaddingMode = "zeros",
 ) -> nn.Sequential:
     """``n_blocks`` residual (or plain) blocks; the first one changes the shape.
 
@@ -223,7 +254,7 @@ def stage(
         n_blocks: one or more.
         in_channels, out_channels: number of feature maps before the first block and after it.
         stride: of the first block, in pixels; the others have 1.
-        shortcut: of every block, see :class:`ResidualBlock`.
+        shortcut, slope, padding_mode: of every block, see :class:`ResidualBlock`.
 
     Raises:
         ValueError: no block, or a shortcut that :class:`ResidualBlock` refuses.
@@ -233,9 +264,13 @@ def stage(
     """
     if n_blocks < 1:
         raise ValueError(_("A stage has one block or more, not {number}.").format(number=n_blocks))
-    first = ResidualBlock(in_channels, out_channels, stride, shortcut)
-    others = [ResidualBlock(out_channels, out_channels, 1, shortcut) for _n in range(n_blocks - 1)]
-    return nn.Sequential(first, *others)
+    shapes = [(in_channels, stride), *[(out_channels, 1)] * (n_blocks - 1)]
+    return nn.Sequential(
+        *(
+            ResidualBlock(channels, out_channels, step, shortcut, slope, padding_mode)
+            for channels, step in shapes
+        )
+    )
 
 
 def draw_seed() -> int:

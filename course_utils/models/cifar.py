@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
 
-from course_utils.arguments import whole_number
+from course_utils.arguments import one_of, whole_number
 from course_utils.i18n import _
 from course_utils.models.blocks import (
     ConvBNReLU,
+    PaddingMode,
     ResidualBlock,
     Shortcut,
     he_initialised,
     stage,
 )
+
+Start = Literal["he", "dirac", "deepened", "zero_residual"]
 
 __all__ = ["CifarNet", "blocks_per_stage", "cifar_net", "deepen"]
 
@@ -50,6 +55,8 @@ class CifarNet(nn.Module):
         width: int = 16,
         in_channels: int = 3,
         num_classes: int = 10,
+        slope: float = 0.0,
+        padding_mode: PaddingMode = "zeros",
     ) -> None:
         super().__init__()
         n = blocks_per_stage(depth)
@@ -57,12 +64,13 @@ class CifarNet(nn.Module):
         in_channels = whole_number("in_channels", in_channels, at_least=1)
         num_classes = whole_number("num_classes", num_classes, at_least=1)
         self.depth = depth
+        kind = (slope, padding_mode)
         with he_initialised(self):
-            self.stem = ConvBNReLU(in_channels, width)
+            self.stem = ConvBNReLU(in_channels, width, 3, 1, *kind)
             self.stages = nn.Sequential(
-                stage(n, width, width, 1, shortcut),
-                stage(n, width, 2 * width, 2, shortcut),
-                stage(n, 2 * width, 4 * width, 2, shortcut),
+                stage(n, width, width, 1, shortcut, *kind),
+                stage(n, width, 2 * width, 2, shortcut, *kind),
+                stage(n, 2 * width, 4 * width, 2, shortcut, *kind),
             )
             self.pool = nn.AdaptiveAvgPool2d(1)
             self.linear = nn.Linear(4 * width, num_classes)
@@ -81,6 +89,9 @@ def cifar_net(
     width: int = 16,
     in_channels: int = 3,
     num_classes: int = 10,
+    slope: float = 0.0,
+    padding_mode: PaddingMode = "zeros",
+    start: Start = "he",
 ) -> CifarNet:
     """The CIFAR-10 net of the ResNet paper, plain or residual.
 
@@ -95,12 +106,20 @@ def cifar_net(
         width: number of maps of the first stage (16 in the paper).
         in_channels: 3 for colour, 1 for grey.
         num_classes: length of the answer.
+        slope: of the activations below zero: 0 for ReLU, more for leaky ReLU.
+        padding_mode: what the convolutions see outside the maps, as in ``nn.Conv2d``.
+        start: the initial weights. ``"he"`` for those of :func:`~.blocks.initialise`; ``"dirac"``
+            for half of those, and a copy of what a convolution reads, in the blocks; ``"deepened"``
+            for those of the net of depth 8, its other blocks copying (see :func:`deepen`; plain
+            nets only); ``"zero_residual"`` for residuals that begin at zero (nets with shortcuts
+            only).
 
     Returns:
         A module from images ``(B, in_channels, H, W)`` to logits ``(B, num_classes)``.
 
     Raises:
-        ValueError: a depth that is not ``6n + 2``, an unknown shortcut, a number below 1.
+        ValueError: a depth that is not ``6n + 2``, an unknown shortcut, a number below 1, a
+            ``start`` that the net cannot have.
         TypeError: a depth or another number that is not whole.
 
     Source: He et al. 2015, arXiv 1512.03385, section 4.2.
@@ -108,7 +127,37 @@ def cifar_net(
     >>> cifar_net(20, shortcut="A")(torch.rand(2, 3, 32, 32)).shape
     torch.Size([2, 10])
     """
-    return CifarNet(depth, shortcut, width, in_channels, num_classes)
+    one_of("start", start, get_args(Start))
+    if start == "deepened":
+        shallow = CifarNet(8, shortcut, width, in_channels, num_classes, slope, padding_mode)
+        return deepen(shallow, depth)
+    net = CifarNet(depth, shortcut, width, in_channels, num_classes, slope, padding_mode)
+    if start == "dirac":
+        _add_dirac(net)
+    elif start == "zero_residual":
+        _zero_residuals(net)
+    return net
+
+
+@torch.no_grad()
+def _add_dirac(net: CifarNet) -> None:
+    """Start each block's convolutions from half their noise and a copy of what they read."""
+    for convolution in (m for m in net.stages.modules() if isinstance(m, nn.Conv2d)):
+        if convolution.kernel_size == (3, 3):
+            copying = nn.init.dirac_(torch.empty_like(convolution.weight))
+            convolution.weight.mul_(0.5).add_(copying)
+
+
+@torch.no_grad()
+def _zero_residuals(net: CifarNet) -> None:
+    """Start each block with a residual of zero: the weight of its last BN is 0."""
+    for block in (m for m in net.stages.modules() if isinstance(m, ResidualBlock)):
+        if block.shortcut is None:
+            raise ValueError(
+                _("A plain block whose residual is zero answers zero: give the net shortcuts.")
+            )
+        norm = [module for module in block.body.modules() if isinstance(module, nn.BatchNorm2d)][-1]
+        norm.weight.zero_()
 
 
 @torch.no_grad()
@@ -147,8 +196,13 @@ def deepen(model: CifarNet, depth: int) -> CifarNet:
     True
     """
     blocks = [block for block in model.modules() if isinstance(block, ResidualBlock)]
-    if any(block.shortcut is not None for block in blocks):
-        raise ValueError(_("Only a plain net (shortcut=None) is deepened with identity layers."))
+    if any(block.shortcut is not None or block.slope for block in blocks):
+        raise ValueError(
+            _(
+                "Only a plain net (shortcut=None) with ReLUs is deepened with identity layers: "
+                "they copy what is not negative."
+            )
+        )
     added = blocks_per_stage(depth) - blocks_per_stage(model.depth)
     if added < 0:
         raise ValueError(
@@ -164,6 +218,7 @@ def deepen(model: CifarNet, depth: int) -> CifarNet:
         convolution.out_channels,
         convolution.in_channels,
         model.linear.out_features,
+        padding_mode=convolution.padding_mode,
     ).to(convolution.weight)
     deeper.load_state_dict(model.state_dict(), strict=False)  # the first blocks of every stage
     for new_stage in deeper.stages:

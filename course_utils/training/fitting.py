@@ -22,6 +22,7 @@ from course_utils.i18n import _
 from course_utils.inference import evaluating, kept_random_state
 from course_utils.training import measuring
 from course_utils.training.augmentation import Augmentation, augmented
+from course_utils.training.gradients import limited
 from course_utils.training.hardware import (
     Precision,
     autocast,
@@ -140,6 +141,7 @@ class _Training:
     forward: Callable[[Tensor], Tensor]
     optimiser: torch.optim.Optimizer
     learning_rate: LearningRate
+    limit: Callable[[nn.Module], None]
     dataset: Dataset
     device: str
     precision: Literal["fp32", "bf16"]
@@ -171,6 +173,7 @@ class _Training:
             torch.autograd.backward(loss)
             if self.on_step is not None:
                 self.on_step(self.step, self.model)
+            self.limit(self.model)
             self.optimiser.step()
             self.step += 1
             wrong = measuring.wrong_answers(logits.detach(), labels).float().mean()
@@ -307,6 +310,8 @@ def fit(
     nesterov: bool = False,
     weight_decay: float = 1e-4,
     augmentation: Augmentation = "none",
+    gradient_clip: float | None = None,
+    lars: float | None = None,
     warm_start: bool = False,
     reestimate_bn: bool = False,
     compiled: bool = False,
@@ -340,6 +345,10 @@ def fit(
         momentum, nesterov, weight_decay: of SGD.
         augmentation: ``"none"``, ``"crop"`` (shifts) or ``"crop_flip"`` (shifts and mirrors).
             Padding comes after normalisation, so that the border has the mean colour.
+        gradient_clip: shorten the gradient of all weights together to this norm, where it is
+            longer.
+        lars: give the gradient of each convolution this share of the norm of its weights, as You
+            et al. 2017 do (arXiv 1708.03888).
         warm_start: begin at a tenth of the learning rate, until the error of the last hundred
             batches as they were learnt, looked at every hundred steps, is below 80%: the ResNet
             paper's way to start its net of depth 110. The steps count as any others.
@@ -380,6 +389,7 @@ def fit(
         raise ValueError(_("A batch needs two images or more: batch normalisation compares them."))
     total = _count_steps(epochs, steps, len(train) // batch_size)
     last = total if stop_after is None else min(_count_steps(None, stop_after, 1), total)
+    limit = limited(gradient_clip, lars)
     rates = LearningRate(total, learning_rate, schedule, flag("warm_start", warm_start))
     device, precision = resolved(device, precision)
     _check_trainable(model)
@@ -403,7 +413,7 @@ def fit(
             fused=device != "mps",
         )
         training = _Training(
-            model, forward, optimiser, rates, dataset, device, precision, layout, on_step
+            model, forward, optimiser, rates, limit, dataset, device, precision, layout, on_step
         )
         for batches in _epochs(train, batch_size, augmentation, seed, device):
             epoch = training.epoch(islice(batches, last - training.step))

@@ -131,3 +131,70 @@ def test_a_net_cannot_be_deepened_to_a_smaller_or_impossible_depth() -> None:
         deepen(net, 14)
     with pytest.raises(ValueError, match="No net of depth 21"):
         deepen(net, 21)
+
+
+# --- what an experiment bends ----------------------------------------------------------------
+
+
+def seeded(depth: int, *arguments: Shortcut, **options: object) -> nn.Module:
+    torch.manual_seed(0)
+    return cifar_net(depth, *arguments, width=4, in_channels=1, **options).eval()  # type: ignore[arg-type]
+
+
+IMAGES = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0)) - 0.5
+
+
+def test_a_net_whose_activations_have_slope_one_is_affine_in_eval_mode() -> None:
+    with torch.no_grad():
+        net = seeded(14, slope=1.0)
+        at_zero = net(torch.zeros_like(IMAGES))
+        torch.testing.assert_close(net(-2 * IMAGES) - at_zero, -2 * (net(IMAGES) - at_zero))
+        relu = seeded(14)
+        bent = relu(-2 * IMAGES) - relu(0 * IMAGES) + 2 * (relu(IMAGES) - relu(0 * IMAGES))
+        assert bent.abs().max() > 0.01
+
+
+def test_padded_around_a_net_does_not_see_where_an_image_begins() -> None:
+    shifted = IMAGES.roll((4, 8), dims=(2, 3))  # by whole cells of the last stage
+    with torch.no_grad():
+        net = seeded(14, padding_mode="circular")
+        torch.testing.assert_close(net(shifted), net(IMAGES))
+        assert not torch.allclose(seeded(14)(shifted), seeded(14)(IMAGES), rtol=0.1)
+
+
+def test_a_deepened_start_answers_as_the_net_of_eight_layers() -> None:
+    with torch.no_grad():
+        torch.testing.assert_close(seeded(26, start="deepened")(IMAGES), seeded(8)(IMAGES))
+
+
+def test_a_dirac_start_is_half_the_noise_and_a_copy() -> None:
+    he, dirac = (seeded(8, start=start).state_dict() for start in ("he", "dirac"))
+    for name, weight in he.items():
+        if name.startswith("stages") and weight.dim() == 4:
+            copy = nn.init.dirac_(torch.empty_like(weight))
+            torch.testing.assert_close(dirac[name], 0.5 * weight + copy)
+        else:
+            torch.testing.assert_close(dirac[name], weight)
+
+
+def test_a_residual_that_starts_at_zero_leaves_the_shortcut() -> None:
+    net = seeded(14, "A", start="zero_residual").train()
+    block = next(module for module in net.modules() if isinstance(module, ResidualBlock))
+    maps = torch.rand(2, 4, 8, 8)
+    assert torch.equal(block(maps), maps)
+
+
+@pytest.mark.parametrize(
+    ("shortcut", "options", "says"),
+    [
+        (None, {"start": "zero_residual"}, "give the net shortcuts"),
+        ("A", {"start": "deepened"}, "Only a plain net"),
+        (None, {"start": "deepened", "slope": 0.1}, "Only a plain net .* with ReLUs"),
+        (None, {"start": "xavier"}, "start must be one of 'he'"),
+    ],
+)
+def test_a_start_that_a_net_cannot_have_is_refused(
+    shortcut: Shortcut, options: dict[str, object], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        seeded(8, shortcut, **options)

@@ -766,3 +766,56 @@ def test_no_progress_prints_nothing_and_progress_prints_a_bar(
     assert capsys.readouterr() == ("", "")
     train(Probe(), progress=True)
     assert "step" in capsys.readouterr().err
+
+
+# --- gradients between the backward pass and the update ---------------------------------------
+
+
+def first_update(**options: Any) -> dict[str, tuple[Tensor, Tensor]]:
+    """Weights before the first step, and by how much it changes them, with a rate of 1."""
+    torch.manual_seed(0)
+    net = cifar_net(8, in_channels=1, width=2)
+    before = {name: weight.detach().clone() for name, weight in net.named_parameters()}
+    fit(
+        net,
+        dataset(8),
+        steps=1,
+        learning_rate=1.0,
+        momentum=0.0,
+        weight_decay=0.0,
+        progress=False,
+        **{"device": "cpu", "precision": "fp32", "evaluate": "never", **options},
+    )
+    return {
+        name: (before[name], weight.detach() - before[name])
+        for name, weight in net.named_parameters()
+    }
+
+
+def length(update: dict[str, tuple[Tensor, Tensor]]) -> float:
+    return math.sqrt(sum(float(change.square().sum()) for _before, change in update.values()))
+
+
+def test_gradients_are_clipped_all_together_and_only_where_they_are_longer() -> None:
+    free = length(first_update())
+    assert length(first_update(gradient_clip=free / 5)) == pytest.approx(free / 5, rel=1e-4)
+    assert length(first_update(gradient_clip=5 * free)) == pytest.approx(free, rel=1e-6)
+
+
+def test_lars_gives_each_convolution_a_step_in_proportion_to_its_weights() -> None:
+    free, scaled = first_update(), first_update(lars=0.02)
+    for name, (before, change) in scaled.items():
+        if before.dim() == 4:
+            assert float(change.norm() / before.norm()) == pytest.approx(0.02, rel=1e-4)
+            torch.testing.assert_close(
+                change / change.norm(), free[name][1] / free[name][1].norm(), rtol=1e-3, atol=1e-4
+            )
+        else:
+            torch.testing.assert_close(change, free[name][1])
+
+
+@pytest.mark.parametrize("name", ["gradient_clip", "lars"])
+@pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan])
+def test_a_limit_of_gradients_is_a_positive_number(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a finite number above 0"):
+        first_update(**{name: value})
