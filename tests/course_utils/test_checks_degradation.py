@@ -625,13 +625,8 @@ class Bottleneck(nn.Module):
             return nn.Identity()
         return sequential(conv(in_channels, out_channels, 1), bn(out_channels))
 
-    def body(
-        self,
-        x: Tensor,
-        first: Callable[[Tensor], Tensor] = F.relu,
-        second: Callable[[Tensor], Tensor] = F.relu,
-    ) -> Tensor:
-        y = second(self.bn2(self.conv2(first(self.bn1(self.conv1(x))))))
+    def body(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
         return self.bn3(self.conv3(y))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -677,10 +672,6 @@ def bottleneck_with(change: Callable[[Any, int, int, int], object]) -> Callable[
 
 def kernels_swapped(block: Any, in_channels: int, width: int, out_channels: int) -> None:
     block.conv1, block.conv2 = conv(in_channels, width, 3), conv(width, width, 1)
-
-
-def same(x: Tensor) -> Tensor:
-    return x
 
 
 BOTTLENECK: dict[str, object] = {
