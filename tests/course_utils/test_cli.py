@@ -255,3 +255,15 @@ def test_a_sweep_that_is_interrupted_ends_with_130(
 ) -> None:
     monkeypatch.setattr(cli.sweep, "sweep_and_show", raising(KeyboardInterrupt()))
     assert cli.main(["sweep"]) == 130
+
+
+@pytest.mark.parametrize("command", ["run", "lab", "test", "notebooks"])
+def test_a_command_of_the_repositorys_tools_is_told_where_it_is(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([command, "--lesson", "3"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"`{command}` has moved: in a copy of the repository, python -m course {command}.\n"
+    )
