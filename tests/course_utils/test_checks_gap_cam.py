@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
-from checking import Check, Each, accepted, answers, refused
+from checking import Check, Each, each_accepted, each_refused
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
@@ -209,13 +208,5 @@ RIGHT: dict[Check, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize(("check", "words", "answer"), answers(WRONG))
-def test_a_wrong_answer_is_told_what_is_wrong(check: Check, words: str, answer: object) -> None:
-    refused(check, answer, words)
-
-
-@pytest.mark.parametrize(("check", "style", "answer"), answers(RIGHT))
-def test_a_right_answer_is_accepted_in_whatever_style(
-    check: Check, style: str, answer: object
-) -> None:
-    accepted(check, answer)
+test_a_wrong_answer_is_told_what_is_wrong = each_refused(WRONG)
+test_a_right_answer_is_accepted_in_whatever_style = each_accepted(RIGHT)

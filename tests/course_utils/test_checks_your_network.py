@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from checking import Check, Each, accepted, answers, refused
+from checking import Check, Each, each_accepted, each_refused
 
 from course_utils.checks import Feedback
 from course_utils.checks import your_network as checks
@@ -219,13 +219,5 @@ RIGHT: dict[Check, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize(("check", "words", "answer"), answers(WRONG))
-def test_a_wrong_answer_is_told_what_is_wrong(check: Check, words: str, answer: object) -> None:
-    refused(check, answer, words)
-
-
-@pytest.mark.parametrize(("check", "style", "answer"), answers(RIGHT))
-def test_a_right_answer_is_accepted_in_whatever_style(
-    check: Check, style: str, answer: object
-) -> None:
-    accepted(check, answer)
+test_a_wrong_answer_is_told_what_is_wrong = each_refused(WRONG)
+test_a_right_answer_is_accepted_in_whatever_style = each_accepted(RIGHT)

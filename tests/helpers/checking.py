@@ -13,6 +13,7 @@ from torch import nn
 from course_utils.checks import Feedback
 
 Check = Callable[[Any], Feedback]
+Table = Mapping[Check, Mapping[str, object]]
 
 ABSURD: list[object] = [
     *(3, -1.5, "text", [], {}, object(), torch.ones(2), [3, 4]),
@@ -45,7 +46,7 @@ class Each(list[object]):
     """Several answers of which the same is said."""
 
 
-def answers(table: Mapping[Check, Mapping[str, object]]) -> list[Any]:
+def _answers(table: Table) -> list[Any]:
     """Parameters of a test, (checker, key, answer), from answers by checker and by key."""
     return [
         pytest.param(check, key, answer, id=f"{check.__name__[6:]}-{key}")
@@ -69,6 +70,26 @@ def refused(check: Check, answer: object, words: str) -> Feedback:
     for word in words.split(" | "):
         assert word in str(feedback), str(feedback)
     return feedback
+
+
+def each_refused(wrong: Table) -> Callable[..., None]:
+    """A test that tells each wrong answer what is wrong with it, in words that are its key."""
+
+    @pytest.mark.parametrize(("check", "words", "answer"), _answers(wrong))
+    def test(check: Check, words: str, answer: object) -> None:
+        refused(check, answer, words)
+
+    return test
+
+
+def each_accepted(right: Table) -> Callable[..., None]:
+    """A test that accepts each right answer, whatever its style, which is its key."""
+
+    @pytest.mark.parametrize(("check", "style", "answer"), _answers(right))
+    def test(check: Check, style: str, answer: object) -> None:
+        accepted(check, answer)
+
+    return test
 
 
 def conv(i: int, o: int, k: int = 3, s: int = 1, **options: Any) -> nn.Conv2d:
