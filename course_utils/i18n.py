@@ -17,6 +17,7 @@ __all__ = [
     "add_catalogue",
     "current_language",
     "duration",
+    "ngettext",
     "number",
     "percent",
     "set_language",
@@ -103,6 +104,16 @@ def _translations(language: str) -> gettext.NullTranslations:
 def _(message: str) -> str:
     """``message`` in the reader's language; call it when the message is shown, not at import."""
     return _translations(current_language()).gettext(message)
+
+
+def ngettext(one: str, several: str, n: int) -> str:
+    """The form of a message that goes with the number ``n``, in the reader's language.
+
+    >>> set_language("en")
+    >>> ngettext("{n} seed", "{n} seeds", 3).format(n=3)
+    '3 seeds'
+    """
+    return _translations(current_language()).ngettext(one, several, n)
 
 
 def number(value: float, digits: int) -> str:

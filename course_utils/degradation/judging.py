@@ -1,16 +1,34 @@
-"""Is there degradation? How training error changes with depth, paired by seed, with its spread."""
+"""Is there degradation? How training error changes with depth, and what the runs can speak of.
+
+Two phenomena go by that name. *Trainability at a fixed budget*: after so many updates, at this rate
+or at the best of several, the deep plain net has learnt less. *Degradation between trained nets*:
+it has learnt less although nothing more is gained by training on. Which of the two a set of records
+can speak of depends on the rates and the budgets among them, and the verdict says so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Literal
 
 from course_utils.experiments.record import Record
-from course_utils.experiments.statistics import paired_interval, points
-from course_utils.i18n import _
+from course_utils.experiments.statistics import interval_text, paired_interval, points
+from course_utils.i18n import _, ngettext, number
 
-__all__ = ["Change", "Verdict", "verdict"]
+__all__ = ["Change", "Plateau", "Scope", "Verdict", "verdict"]
+
+Net = tuple[str, int]
+"""A family and a depth."""
+
+Scope = Literal["one rate", "best rates", "trained"]
+
+RATES = 3
+"""Learning rates that a net has to be tried at before one of them is called its best."""
+
+STILL = 0.02
+"""A net is trained when twice the updates change its training error by less than this."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +39,8 @@ class Change:
         family: its name.
         by_seed: deep minus shallow for each seed, as a fraction.
         mean: their mean.
-        interval: 95% confidence interval of the mean; None with one seed.
+        interval: 95% confidence interval of the mean, within what an error can do and no narrower
+            than one image; None with one seed.
     """
 
     family: str
@@ -33,9 +52,7 @@ class Change:
         spread = (
             _("one seed, no spread")
             if self.interval is None
-            else _("95% interval {low} to {high}").format(
-                low=points(self.interval[0]), high=points(self.interval[1])
-            )
+            else _("95% interval {interval}").format(interval=interval_text(*self.interval))
         )
         return _("{family}: {mean} points ({spread})").format(
             family=self.family, mean=points(self.mean), spread=spread
@@ -43,59 +60,140 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Plateau:
+    """What more training does to one net, at the best of its rates.
+
+    Attributes:
+        rates: those that it was tried at with the budget of the comparison.
+        best: the one with the lowest training error.
+        error: mean training error there.
+        doubled: the same after twice the updates, the whole schedule stretched; None if no run
+            had them.
+    """
+
+    rates: tuple[float, ...]
+    best: float
+    error: float
+    doubled: float | None
+
+    @property
+    def is_reached(self) -> bool:
+        """Three rates or more were tried, and twice the updates change less than two points."""
+        enough = len(self.rates) >= RATES and self.doubled is not None
+        return enough and abs(self.doubled - self.error) < STILL  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """What a set of records says of degradation; ``str()`` of it is a sentence.
+    """What a set of records says of degradation; ``str()`` of it says so in sentences.
 
     Attributes:
         shallow, deep: the two depths compared.
+        steps: number of updates of the runs compared.
         seeds: those that every family has at both depths.
         changes: one :class:`Change` a family, by name.
-        advantage: interval of (plain's change − residual's change), paired by seed; None
-            without a residual family or with one seed.
-        shown: the plain net's training error rises beyond the noise and, when there are residual
-            nets, by more than theirs; None when there is too little to say.
+        advantage: interval of (plain's change − that of the nets with shortcuts), paired by seed;
+            None without such nets or with one seed.
+        plateaus: a :class:`Plateau` for each net compared, by family and depth.
+        scope: what the records can speak of: nets at ``"one rate"`` and budget, nets each at the
+            best of its rates (``"best rates"``) and one budget, or ``"trained"`` nets.
+        shown: the plain net's training error rises beyond the noise and, when there are nets with
+            shortcuts, by more than theirs; None when there is too little to say. It is said of the
+            scope, and of nothing larger.
     """
 
     shallow: int
     deep: int
+    steps: int
     seeds: tuple[int, ...]
     changes: dict[str, Change]
     advantage: tuple[float, float] | None
+    plateaus: dict[Net, Plateau]
+    scope: Scope
     shown: bool | None
 
     def _repr_markdown_(self) -> str:
         return str(self)
 
     def __str__(self) -> str:
-        facts = ", ".join(map(str, self.changes.values()))
-        if self.shown is None:
-            opening = _("Nothing can be concluded from one seed")
-        elif self.shown:
-            opening = _("Degradation is shown")
-        else:
-            opening = _("Degradation is not shown")
-        return _(
-            "{opening}: from depth {shallow} to depth {deep}, over {seeds} seed(s), the training "
-            "error changes by — {facts}."
+        facts = ngettext(
+            "From depth {shallow} to depth {deep}, over {seeds} seed, the training error changes "
+            "by: {changes}.",
+            "From depth {shallow} to depth {deep}, over {seeds} seeds, the training error changes "
+            "by: {changes}.",
+            len(self.seeds),
         ).format(
-            opening=opening,
             shallow=self.shallow,
             deep=self.deep,
             seeds=len(self.seeds),
-            facts=facts,
+            changes="; ".join(map(str, self.changes.values())),
         )
+        return " ".join([self._conclusion(), facts, self._reach()])
+
+    def _conclusion(self) -> str:
+        if self.shown is None:
+            return _("Nothing can be concluded from one seed.")
+        others = len(self.changes) > 1
+        if self.scope == "trained":
+            return (
+                _("Degradation between trained nets is shown.")
+                if self.shown
+                else _("Degradation between trained nets is not established.")
+            )
+        if self.scope == "best rates":
+            where = _("At this budget ({steps} updates), each net at the best of its rates")
+        else:
+            where = _("At this rate and budget (rate {rate}, {steps} updates)")
+        rates = {plateau.best for plateau in self.plateaus.values()}
+        place = where.format(
+            rate=" / ".join(number(rate, 3) for rate in sorted(rates)),
+            steps=number(self.steps, 9),
+        )
+        if not self.shown:
+            said = _("{place}, it is not established that depth harms the plain net.")
+        elif others:
+            said = _("{place}, depth harms the plain net, and more than the net with shortcuts.")
+        else:
+            said = _("{place}, depth harms the plain net.")
+        return said.format(place=place)
+
+    def _reach(self) -> str:
+        """What these runs cannot say, and what it would take."""
+        if self.scope == "one rate":
+            return _(
+                "This says nothing of other rates, nor of a longer training: the nets may not be "
+                "trained to their end."
+            )
+        if self.scope == "trained":
+            return _(
+                "Every net compared is trained: at the best of its rates, twice the updates change "
+                "its training error by less than two points."
+            )
+        moving = [
+            f"{family}-{depth}"
+            for (family, depth), plateau in self.plateaus.items()
+            if not plateau.is_reached
+        ]
+        return _(
+            "This says nothing of trained nets: for {nets}, three rates and a run with twice the "
+            "updates that changes the error by less than two points are not there."
+        ).format(nets=", ".join(moving))
+
+
+# --- what may be compared ------------------------------------------------------------------
 
 
 def _comparable(records: Sequence[Record]) -> None:
-    """Refuse records whose specs differ in more than family, depth and seed."""
+    """Refuse records whose specs differ in more than family, depth, seed, rate and budget."""
     # A warm start goes with some depths, as in the ResNet paper.
     free = {"family": "", "depth": 0, "seed": 0, "family_options": {}, "warm_start": False}
+    free |= {"learning_rate": 0, "epochs": None, "steps": None, "evaluate_every": 0}
     rest = {str(sorted({**record.spec.to_dict(), **free}.items())) for record in records}
     if len(rest) > 1:
         raise ValueError(
             _(
-                "These records cannot be compared: they differ in more than family, depth and "
-                "seed (data, budget or numerics). Keep those of one experiment."
+                "These records cannot be compared: they differ in more than family, depth, seed, "
+                "learning rate and budget (data, recipe or numerics). Keep those of one experiment."
             )
         )
     options: dict[str, object] = {}
@@ -109,18 +207,112 @@ def _comparable(records: Sequence[Record]) -> None:
             )
 
 
+class _Runs:
+    """The records of one net: errors by budget, rate and seed."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.errors: dict[int, dict[float, dict[int, float]]] = {}
+        for record in records:
+            at_budget = self.errors.setdefault(record.steps, {})
+            at_rate = at_budget.setdefault(record.spec.learning_rate, {})
+            at_rate[record.spec.seed] = record.train_error
+
+    def best_rate(self, steps: int) -> float:
+        """The rate of the lowest mean error, over the seeds that all the rates have."""
+        by_rate = self.errors[steps]
+        common = set.intersection(*(set(errors) for errors in by_rate.values()))
+        if not common:
+            return max(by_rate, key=lambda rate: len(by_rate[rate]))
+        return min(by_rate, key=lambda rate: fmean(by_rate[rate][seed] for seed in common))
+
+    def at_rates(self, steps: int, rates: set[float]) -> _Runs:
+        """The same, with these rates alone at this budget."""
+        kept = _Runs([])
+        at_budget = {rate: self.errors[steps][rate] for rate in rates}
+        kept.errors = {**self.errors, steps: at_budget}
+        return kept
+
+    def at(self, steps: int) -> dict[int, float]:
+        """Errors by seed at the best rate."""
+        return self.errors[steps][self.best_rate(steps)]
+
+    def plateau(self, steps: int) -> Plateau:
+        best = self.best_rate(steps)
+        once, twice = self.errors[steps][best], self.errors.get(2 * steps, {}).get(best, {})
+        both = sorted(once.keys() & twice.keys())
+        seeds = both or sorted(once)
+        return Plateau(
+            tuple(sorted(self.errors[steps])),
+            best,
+            fmean(once[seed] for seed in seeds),
+            fmean(twice[seed] for seed in both) if both else None,
+        )
+
+
+def _fairly(nets: Mapping[Net, _Runs], steps: int) -> dict[Net, _Runs] | None:
+    """The nets with their rates after ``steps`` updates, or None where these cannot be compared.
+
+    Where one net was tried at a single rate, all are compared at that rate.
+    """
+    rates = [set(runs.errors.get(steps, ())) for runs in nets.values()]
+    if min(map(len, rates)) > 1:
+        return dict(nets)
+    shared = set.intersection(*rates)
+    return {net: runs.at_rates(steps, shared) for net, runs in nets.items()} if shared else None
+
+
+def _compared(nets: Mapping[Net, _Runs]) -> tuple[int, dict[Net, _Runs]]:
+    """The largest budget that can be compared, and the nets with the rates that they have there.
+
+    The largest after which every net rests comes first.
+    """
+    budgets = sorted({steps for runs in nets.values() for steps in runs.errors}, reverse=True)
+    fair = [(steps, kept) for steps in budgets if (kept := _fairly(nets, steps)) is not None]
+    if not fair:
+        raise ValueError(
+            _(
+                "These records cannot be compared: no number of updates and no learning rate is "
+                "the same for all nets. Give every net the same budget, and the same rates."
+            )
+        )
+    resting = [
+        (steps, kept)
+        for steps, kept in fair
+        if all(runs.plateau(steps).is_reached for runs in kept.values())
+    ]
+    return (resting or fair)[0]
+
+
+def _bounded(by_seed: Sequence[float], shallow: float, image: float) -> tuple[float, float] | None:
+    """The interval of a mean change, one image wide at least, within what an error can do."""
+    interval = paired_interval(by_seed)
+    if interval is None:
+        return None
+    mean = fmean(by_seed)
+    half = max(interval[1] - mean, image)
+    return max(mean - half, -shallow), min(mean + half, 1 - shallow)
+
+
+def _image(record: Record) -> float:
+    """What one training image weighs in an error, about: images are updates a pass times batch."""
+    return record.epochs[-1] / (record.steps * record.spec.batch_size)
+
+
 def verdict(records: Iterable[Record]) -> Verdict:
     """Compare the shallowest and the deepest net of each family by *training* error.
 
+    Among several budgets, the largest after which every net rests is judged, or else the largest
+    that all have; among several rates, each net has its best.
+
     Args:
-        records: of one experiment: the same data and budget, several depths, families and seeds.
+        records: of one experiment: the same data and recipe; several depths, families and seeds,
+            and rates and budgets where there are some.
 
     Raises:
-        ValueError: no plain net, one depth, no seed in common, or records of different budgets
-            or, within a family, of different options.
+        ValueError: no plain net, one depth, no seed or no budget in common, or records that differ
+            in more than family, depth, seed, learning rate and budget.
     """
     records = list(records)
-    errors = {(r.spec.family, r.spec.depth, r.spec.seed): r.train_error for r in records}
     families = list(dict.fromkeys(record.spec.family for record in records))
     depths = sorted({record.spec.depth for record in records})
     if "plain" not in families or len(depths) < 2:
@@ -132,28 +324,61 @@ def verdict(records: Iterable[Record]) -> Verdict:
         )
     _comparable(records)
     shallow, deep = depths[0], depths[-1]
-    seeds = tuple(
-        seed
-        for seed in sorted({record.spec.seed for record in records})
-        if all((name, depth, seed) in errors for name in families for depth in (shallow, deep))
+    nets = {
+        (name, depth): _Runs(r for r in records if (r.spec.family, r.spec.depth) == (name, depth))
+        for name in families
+        for depth in (shallow, deep)
+    }
+    missing = ValueError(
+        _(
+            "No seed has a record at depth {shallow} and at depth {deep} for every family: "
+            "run the missing ones."
+        ).format(shallow=shallow, deep=deep)
     )
+    if not all(runs.errors for runs in nets.values()):
+        raise missing
+    steps, nets = _compared(nets)
+    errors = {net: runs.at(steps) for net, runs in nets.items()}
+    seeds = tuple(sorted(set.intersection(*(set(by_seed) for by_seed in errors.values()))))
     if not seeds:
-        raise ValueError(
-            _(
-                "No seed has a record at depth {shallow} and at depth {deep} for every family: "
-                "run the missing ones."
-            ).format(shallow=shallow, deep=deep)
-        )
+        raise missing
+    image = _image(next(record for record in records if record.steps == steps))
     changes = {}
     for name in families:
-        by_seed = {s: errors[name, deep, s] - errors[name, shallow, s] for s in seeds}
-        values = list(by_seed.values())
-        changes[name] = Change(name, by_seed, fmean(values), paired_interval(values))
-    advantage = None
-    if "residual" in changes:
-        plain, residual = changes["plain"].by_seed, changes["residual"].by_seed
-        advantage = paired_interval([plain[seed] - residual[seed] for seed in seeds])
-    return Verdict(shallow, deep, seeds, changes, advantage, _is_shown(changes["plain"], advantage))
+        before, after = errors[name, shallow], errors[name, deep]
+        by_seed = {seed: after[seed] - before[seed] for seed in seeds}
+        start = fmean(before[seed] for seed in seeds)
+        interval = _bounded(list(by_seed.values()), start, image)
+        changes[name] = Change(name, by_seed, fmean(by_seed.values()), interval)
+    plateaus = {net: runs.plateau(steps) for net, runs in nets.items()}
+    advantage = _advantage(changes)
+    return Verdict(
+        shallow,
+        deep,
+        steps,
+        seeds,
+        changes,
+        advantage,
+        plateaus,
+        _scope(plateaus.values()),
+        _is_shown(changes["plain"], advantage),
+    )
+
+
+def _advantage(changes: Mapping[str, Change]) -> tuple[float, float] | None:
+    """How much more the plain net changes than the residual one, or than the reader's own."""
+    for name in ("residual", "own"):
+        if name in changes:
+            plain, other = changes["plain"].by_seed, changes[name].by_seed
+            return paired_interval([plain[seed] - other[seed] for seed in plain])
+    return None
+
+
+def _scope(plateaus: Iterable[Plateau]) -> Scope:
+    plateaus = list(plateaus)
+    if all(plateau.is_reached for plateau in plateaus):
+        return "trained"
+    return "best rates" if all(len(plateau.rates) > 1 for plateau in plateaus) else "one rate"
 
 
 def _is_shown(plain: Change, advantage: tuple[float, float] | None) -> bool | None:

@@ -7,9 +7,9 @@ from statistics import fmean, median, stdev
 
 from scipy.stats import t as student
 
-from course_utils.i18n import current_language, percent
+from course_utils.i18n import _, current_language, percent
 
-__all__ = ["CONFIDENCE", "paired_interval", "points", "spread"]
+__all__ = ["CONFIDENCE", "interval_text", "paired_interval", "points", "spread"]
 
 CONFIDENCE = 0.95
 
@@ -54,12 +54,24 @@ def spread(shares: Sequence[float]) -> str:
     return f"{middle}  [{percent(min(shares))}, {percent(max(shares))}]"
 
 
-def points(share: float) -> str:
+def points(share: float, decimals: int = 1) -> str:
     """A change in points, with its sign, written as the reader's language does.
 
-    >>> points(-0.0125), points(-0.0001)
-    ('−1.2', '+0.0')
+    >>> points(-0.0125), points(-0.0001), points(-0.0001, 2)
+    ('−1.2', '+0.0', '−0.01')
     """
-    rounded = round(100 * share, 1) + 0.0  # without the minus of a rounded zero
-    text = f"{rounded:+.1f}".replace("-", "−")
+    rounded = round(100 * share, decimals) + 0.0  # without the minus of a rounded zero
+    text = f"{rounded:+.{decimals}f}".replace("-", "−")
     return text.replace(".", ",") if current_language() == "fr" else text
+
+
+def interval_text(low: float, high: float) -> str:
+    """An interval in points, with as many decimals as it takes to tell its ends apart.
+
+    >>> interval_text(-0.012, 0.5), interval_text(0.0, 0.0002)
+    ('−1.2 to +50.0', '+0.00 to +0.02')
+    """
+    decimals = 1
+    while points(low, decimals) == points(high, decimals) and low < high and decimals < 4:
+        decimals += 1
+    return _("{low} to {high}").format(low=points(low, decimals), high=points(high, decimals))
