@@ -2,6 +2,7 @@
 
 from course_utils.experiments.ablation import Ablation, Difference, Effect, ablate
 from course_utils.experiments.families import FAMILIES, composed
+from course_utils.experiments.own import own, own_or
 from course_utils.experiments.record import Record
 from course_utils.experiments.results import results
 from course_utils.experiments.running import build, run, train
@@ -24,6 +25,8 @@ __all__ = [
     "composed",
     "grid",
     "local_executor",
+    "own",
+    "own_or",
     "paired_interval",
     "results",
     "run",

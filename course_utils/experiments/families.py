@@ -11,6 +11,7 @@ from typing import Any
 
 from torch import nn
 
+from course_utils.experiments.own import build_own, check_own
 from course_utils.i18n import _
 from course_utils.models.cifar import blocks_per_stage, cifar_net
 from course_utils.models.densenet import densenet, layers_per_block
@@ -101,11 +102,16 @@ def _any_depth(depth: int, /, **_options: Any) -> None:
     """A reader's own net says itself what depths it has."""
 
 
+def _checked_source(depth: int, /, builder: str = "", source: str = "") -> None:
+    check_own(builder, source)
+
+
 FAMILIES: dict[str, Family] = {
     "plain": Family(_plain, _depth_in_stages, _options_of(cifar_net, "shortcut")),
     "residual": Family(_residual, _depth_in_stages, _options_of(cifar_net)),
     "dense": Family(_dense, _depth_in_dense_blocks, _options_of(densenet)),
     "composed": Family(_composed, _depth_of_design),
+    "own": Family(build_own, _checked_source, ("builder", "source")),
 }
 
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

@@ -295,6 +295,12 @@ def he_initialised(model: nn.Module) -> Iterator[None]:
     initialise(model, seed)
 
 
+def _skips_pixels(module: nn.Module) -> bool:
+    return (
+        isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and max(module.stride) > 1  # type: ignore[type-var]
+    )
+
+
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
     """He initialisation in place: shared layers first, projections last.
@@ -317,7 +323,7 @@ def initialise(model: nn.Module, seed: int) -> None:
         for name, child in module.named_children()
         if name == "shortcut"
         for inner in child.modules()
-    }
+    } | {module for module in model.modules() if _skips_pixels(module)}
     for module in sorted(model.modules(), key=lambda module: module in shortcuts):
         if isinstance(module, nn.Conv2d | nn.Linear):
             if isinstance(module, nn.Conv2d):
