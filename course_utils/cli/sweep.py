@@ -7,15 +7,17 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from course_utils.arguments import whole_number
+from course_utils.arguments import one_of, whole_number
 from course_utils.commands import FAILED, INTERRUPTED, add_command, sentence
 from course_utils.datasets import load
 from course_utils.degradation.fidelity import DEPARTURE, fidelity_notes
 from course_utils.degradation.judging import verdict
 from course_utils.degradation.profiles import specs_of
+from course_utils.degradation.references import FOLDER, references
 from course_utils.experiments.engines import Engine
 from course_utils.experiments.estimating import Estimate, estimate, plan, time_of_all
 from course_utils.experiments.progress import Bar
@@ -61,6 +63,13 @@ def _add_runs(group: Any) -> None:
         "--profile",
         **name,
         help=_("the settings of lesson 3 in profiles/: quick, cpu, gpu or paper"),
+    )
+    group.add_argument(
+        "--reference",
+        **name,
+        help=_("the runs of a reference that the course keeps, to do them again: {names}").format(
+            names=", ".join(path.stem for path in sorted(FOLDER.glob("*.json")))
+        ),
     )
     group.add_argument("--dataset", **name, help=_("the data set"))
     group.add_argument("--size", **NUMBER, help=_("side of the images, in pixels"))
@@ -163,13 +172,17 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if arguments.size is not None:
         given["dataset_option"]["size"] = arguments.size
     names = ("families", "dataset", "depths", "seeds", "epochs", "steps")
-    specs = specs_of(
-        arguments.profile,
-        settings=given["set"],
-        dataset_options=given["dataset_option"],
-        family_options=given["family_option"],
-        **{name: said[name] for name in (*names, "device", "precision", "threads")},
-    )
+    asked = {name: said[name] for name in (*names, "device", "precision", "threads")}
+    asked |= {
+        "profile": arguments.profile,
+        "settings": given["set"],
+        "dataset_options": given["dataset_option"],
+        "family_options": given["family_option"],
+    }
+    if arguments.reference is None:
+        specs = specs_of(**asked)
+    else:
+        specs = _specs_of_reference(arguments.reference, asked)
     if arguments.slurm is not None:
         raise ValueError(
             _(
@@ -206,6 +219,34 @@ def _sweep(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def _specs_of_reference(name: str, asked: Mapping[str, Any]) -> list[Spec]:
+    """The runs of a reference; what else is asked of them can only be where their data lie.
+
+    Raises:
+        ValueError: no such reference, or an argument that would make other runs of them.
+    """
+    places = {"dataset_options": asked["dataset_options"]}
+    more = [key for key, value in asked.items() if value and key not in places]
+    if more or places["dataset_options"].keys() - {"root"}:
+        raise ValueError(
+            _(
+                "--reference repeats the runs that are kept, as they are: leave out what says "
+                "otherwise, or leave out --reference. Only --dataset-option root=… goes with it."
+            )
+        )
+    kept = {reference.name: reference for reference in references()}
+    records = kept[one_of("reference", name, tuple(kept))].records
+    return [
+        replace(
+            record.spec,
+            dataset_options=tuple(
+                {**dict(record.spec.dataset_options), **places["dataset_options"]}.items()
+            ),
+        )
+        for record in records
+    ]
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

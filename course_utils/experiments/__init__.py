@@ -1,6 +1,6 @@
 """Any experiment: spec → net → run → record → store → sweep, on whatever machine there is."""
 
-from course_utils.experiments.ablation import Ablation, Difference, Effect, ablate
+from course_utils.experiments.ablation import Ablation, Difference, Effect, ablate, compare
 from course_utils.experiments.families import FAMILIES, composed
 from course_utils.experiments.own import own, own_or
 from course_utils.experiments.record import Record
@@ -22,6 +22,7 @@ __all__ = [
     "SweepError",
     "ablate",
     "build",
+    "compare",
     "composed",
     "grid",
     "local_executor",

@@ -22,7 +22,7 @@ from course_utils.experiments.sweeping import sweep
 from course_utils.i18n import _, number
 from course_utils.tables import Table
 
-__all__ = ["Ablation", "Difference", "Effect", "ablate", "altered", "difference"]
+__all__ = ["Ablation", "Difference", "Effect", "ablate", "altered", "compare", "difference"]
 
 OPTIONS = ("dataset_options", "family_options")
 
@@ -39,7 +39,7 @@ def altered(base: Spec, spec: Spec) -> tuple[str, ...]:
     >>> altered(base, Spec("residual", 20, seed=1, family_options=(("width", 4),)))
     ("family: 'plain' → 'residual'", 'width: 8 → 4')
     """
-    before, after = _choices(base), _choices(spec)
+    before, after = base.choices, spec.choices
     if "design" in before and "design" in after:
         del before["depth"], after["depth"]
     texts = []
@@ -49,14 +49,6 @@ def altered(base: Spec, spec: Spec) -> tuple[str, ...]:
             is_design = name == "design" and old is not None and new is not None
             texts.append(_lines(old, new) if is_design else f"{name}: {old!r} → {new!r}")
     return tuple(texts)
-
-
-def _choices(spec: Spec) -> dict[str, Any]:
-    """Every choice of a spec by name, options among them, without the seed."""
-    choices = {field.name: getattr(spec, field.name) for field in fields(spec)}
-    for name in ("seed", *OPTIONS):
-        del choices[name]
-    return {**choices, **dict(spec.dataset_options), **dict(spec.family_options)}
 
 
 def _lines(old: Any, new: Any) -> str:
@@ -340,36 +332,70 @@ def ablate(
     ...     print(ablate(base, {"itself": {}}, [0, 1], folder, progress=False))
     itself: no difference, it is the base itself.
     """
+    seeds = tuple(dict.fromkeys(whole_number("seeds", seed, at_least=0) for seed in seeds))
+    nets = _nets(base, changes)
+    if len(seeds) < 2:
+        raise _too_few_seeds()
+    runs = [replace(spec, seed=seed) for spec in nets.values() for seed in seeds]
+    return compare(base, changes, sweep(runs, store, executor, progress=progress))
+
+
+def compare(
+    base: Spec, changes: Mapping[str, Mapping[str, Any] | Spec], records: Iterable[Record]
+) -> Ablation:
+    """What :func:`ablate` says, from records that are there already, as those of a reference.
+
+    Args:
+        base, changes: see :func:`ablate`.
+        records: those of the base and of every change, and others that are left aside. The seeds
+            compared are those that all nets have.
+
+    Raises:
+        ValueError: fewer than two such seeds, and whatever :func:`ablate` refuses in a change.
+        TypeError: something of another type.
+    """
+    nets = _nets(base, changes)
+    by_net: dict[Spec, dict[int, Record]] = {}
+    for record in records:
+        by_net.setdefault(replace(record.spec, seed=0), {})[record.spec.seed] = record
+    found = {name: by_net.get(replace(spec, seed=0), {}) for name, spec in nets.items()}
+    seeds = tuple(seed for seed in found[None] if all(seed in runs for runs in found.values()))
+    if len(seeds) < 2:
+        few = [name for name, runs in found.items() if len(runs.keys() & found[None].keys()) < 2]
+        raise ValueError(
+            _(
+                "Fewer than two seeds have a record of every net; the changes that lack them: "
+                "{names}."
+            ).format(names=", ".join(map(str, few)))
+        )
+    kept = {name: [runs[seed] for seed in seeds] for name, runs in found.items()}
+    compared = sum(spec != nets[None] for spec in nets.values())
+    train_images, test_images = _images(base)
+    effects = {
+        name: Effect(
+            name=name,
+            spec=replace(nets[name], seed=seeds[0]),
+            altered=altered(base, nets[name]),
+            test=_compared("test_error", kept[None], kept[name], compared, test_images),
+            train=_compared("train_error", kept[None], kept[name], compared, train_images),
+            parameters=kept[name][0].parameters - kept[None][0].parameters,
+            macs=kept[name][0].macs - kept[None][0].macs,
+        )
+        for name in changes
+    }
+    return Ablation(replace(base, seed=seeds[0]), seeds, effects, kept)
+
+
+def _nets(base: Any, changes: Any) -> dict[str | None, Spec]:
+    """The base, under None, and each change by name, all with the seed of the base."""
     if not isinstance(base, Spec):
         raise TypeError(_("The base of an ablation is a Spec, not {value!r}.").format(value=base))
     if not isinstance(changes, Mapping) or not changes:
         raise (ValueError if isinstance(changes, Mapping) else TypeError)(
             _("Name the changes: a dictionary from a name to the field that changes.")
         )
-    seeds = tuple(dict.fromkeys(whole_number("seeds", seed, at_least=0) for seed in seeds))
-    if len(seeds) < 2:
-        raise _too_few_seeds()
-    base = replace(base, seed=seeds[0])
-    specs: dict[str | None, Spec] = {None: base}
-    specs |= {name: _changed(base, name, change) for name, change in changes.items()}
-    runs = [replace(spec, seed=seed) for spec in specs.values() for seed in seeds]
-    found = iter(sweep(runs, store, executor, progress=progress))
-    records = {name: [next(found) for _seed in seeds] for name in specs}
-    compared = sum(spec != base for spec in specs.values())
-    images = _images(base)
-    effects = {
-        name: Effect(
-            name=name,
-            spec=specs[name],
-            altered=altered(base, specs[name]),
-            test=_compared("test_error", records[None], records[name], compared, images[1]),
-            train=_compared("train_error", records[None], records[name], compared, images[0]),
-            parameters=records[name][0].parameters - records[None][0].parameters,
-            macs=records[name][0].macs - records[None][0].macs,
-        )
-        for name in changes
-    }
-    return Ablation(base, seeds, effects, records)
+    nets: dict[str | None, Spec] = {None: base}
+    return nets | {name: _changed(base, name, change) for name, change in changes.items()}
 
 
 def _compared(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import median
 
 from course_utils.experiments.record import Record
+from course_utils.experiments.spec import Spec
 from course_utils.experiments.statistics import spread
 from course_utils.i18n import _, number
 from course_utils.tables import Table
@@ -14,7 +16,10 @@ __all__ = ["results"]
 
 
 def results(records: Iterable[Record]) -> Table:
-    """One line a family and depth: median error over the seeds, lowest and highest, cost, time.
+    """One line a net: median error over the seeds, lowest and highest, cost, time.
+
+    Nets of one family and depth that were trained otherwise, or have other options, have a line
+    each, which names what tells them apart.
 
     Args:
         records: of one experiment.
@@ -22,9 +27,9 @@ def results(records: Iterable[Record]) -> Table:
     >>> results([]).headers[0] in ("net", "réseau")
     True
     """
-    groups: dict[tuple[str, int], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.spec.family, record.spec.depth), []).append(record)
+    groups: dict[Spec, list[Record]] = {}
+    for record in sorted(records, key=lambda one: (one.spec.family, one.spec.depth)):
+        groups.setdefault(replace(record.spec, seed=0), []).append(record)
     return Table(
         [
             _("net"),
@@ -36,13 +41,28 @@ def results(records: Iterable[Record]) -> Table:
         ],
         [
             [
-                f"{family}-{depth}",
+                name,
                 len(runs),
                 spread([run.train_error for run in runs]),
                 spread([run.test_error for run in runs]),
                 number(runs[0].parameters, 12),
                 f"{median(run.seconds for run in runs):.0f}",
             ]
-            for (family, depth), runs in sorted(groups.items())
+            for name, runs in zip(_names(list(groups)), groups.values(), strict=True)
         ],
     )
+
+
+def _names(specs: Sequence[Spec]) -> list[str]:
+    """Family and depth; where that is not enough, the choices that tell the nets apart too."""
+    names = [f"{spec.family}-{spec.depth}" for spec in specs]
+    for name in set(names):
+        alike = [place for place, other in enumerate(names) if other == name]
+        choices = [specs[place].choices for place in alike]
+        keys = dict.fromkeys(key for of in choices for key in of)
+        telling = [key for key in keys if len({repr(of.get(key)) for of in choices}) > 1]
+        for place, of in zip(alike, choices, strict=True):
+            said = [f"{key} {of[key]}" for key in telling if of.get(key) is not None]
+            if len(alike) > 1 and "source" not in telling:
+                names[place] = ", ".join([name, *said])
+    return names

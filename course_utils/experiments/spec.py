@@ -124,6 +124,14 @@ class Spec:
         return plain
 
     @property
+    def choices(self) -> dict[str, Any]:
+        """Every choice by name, options of data and family among them; the seed is none."""
+        chosen = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name in ("seed", "dataset_options", "family_options"):
+            del chosen[name]
+        return chosen | dict(self.dataset_options) | dict(self.family_options)
+
+    @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits that are the same for the same spec, everywhere."""
         text = json.dumps({"recipe": RECIPE, **self.to_dict()}, sort_keys=True)

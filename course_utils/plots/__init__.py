@@ -6,6 +6,13 @@ from course_utils.plots.convolution import (
     pixel_mixture,
     sheet_answers,
 )
+from course_utils.plots.degradation import (
+    dose_response,
+    interventions,
+    published_beside,
+    rate_and_budget,
+    reference_beside,
+)
 from course_utils.plots.densenet import (
     bottleneck_weights,
     cut_maps,
@@ -22,8 +29,6 @@ from course_utils.plots.experiments import (
     error_by_cost,
     error_by_depth,
     learning_curves,
-    published_beside,
-    reference_beside,
     train_against_test,
 )
 from course_utils.plots.figure import DescribedFigure
@@ -35,11 +40,13 @@ __all__ = [
     "bottleneck_weights",
     "cut_maps",
     "denormalised",
+    "dose_response",
     "error_against_cost",
     "error_by_cost",
     "error_by_depth",
     "error_dots",
     "gradient_profiles",
+    "interventions",
     "layer_costs",
     "learning_curves",
     "lines",
@@ -47,6 +54,7 @@ __all__ = [
     "pareto_front",
     "pixel_mixture",
     "published_beside",
+    "rate_and_budget",
     "reference_beside",
     "reuse_maps",
     "scene_grid",

@@ -11,11 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from course_utils.arguments import one_of
-from course_utils.degradation import Reference, published
 from course_utils.experiments import Record
 from course_utils.i18n import _, number, percent
 from course_utils.plots.figure import (
-    FAMILIES,
     INK,
     DescribedFigure,
     family_style,
@@ -26,11 +24,12 @@ from course_utils.plots.figure import (
 from course_utils.plots.measurements import draw_median
 
 __all__ = [
+    "draw_error_by_depth",
     "error_by_cost",
     "error_by_depth",
     "learning_curves",
-    "published_beside",
-    "reference_beside",
+    "listed_errors",
+    "require_records",
     "train_against_test",
 ]
 
@@ -42,7 +41,7 @@ def _by(records: Sequence[Record], key: Callable[[Record], Any]) -> dict[Any, li
     return dict(sorted(groups.items()))
 
 
-def _require_records(records: Sequence[Record]) -> None:
+def require_records(records: Sequence[Record]) -> None:
     """Refuse to draw nothing."""
     if not records:
         raise ValueError(_("There is nothing to draw: no records were given."))
@@ -66,7 +65,7 @@ def learning_curves(records: Sequence[Record]) -> DescribedFigure:
     Raises:
         ValueError: no records.
     """
-    _require_records(records)
+    require_records(records)
     families = _by(records, lambda record: record.spec.family)
     said = []
     count = len(families)
@@ -107,10 +106,10 @@ def error_by_depth(records: Sequence[Record], measure: str = "train_error") -> D
     Raises:
         ValueError: no records, or another measure.
     """
-    _require_records(records)
+    require_records(records)
     name = _error_name(measure)
     figure, (axes,) = DescribedFigure.blank((6.4, 4.0))
-    said = _draw_error_by_depth(axes, records, measure)
+    said = draw_error_by_depth(axes, records, measure)
     finish(axes, _("depth (layers with weights)"), name)
     figure.description = _(
         "{measure} against depth, a dot a seed and a line through the medians. {said}."
@@ -118,9 +117,7 @@ def error_by_depth(records: Sequence[Record], measure: str = "train_error") -> D
     return figure
 
 
-def _draw_error_by_depth(
-    axes: Axes, records: Sequence[Record], measure: str = "train_error"
-) -> str:
+def draw_error_by_depth(axes: Axes, records: Sequence[Record], measure: str = "train_error") -> str:
     """Dots and lines of the error in percent, and the medians in words."""
     said = []
     for name, members in _by(records, lambda record: record.spec.family).items():
@@ -132,14 +129,14 @@ def _draw_error_by_depth(
             axes.plot([depth] * len(runs), errors, **marks(style, alpha=0.55))
         axes.plot(list(groups), medians, **(style | {"marker": ""}))
         axes.plot([], [], label=name, **style)
-        said.append(f"{name}: {_listed(groups, medians)}")
+        said.append(f"{name}: {listed_errors(groups, medians)}")
     axes.set_xticks(sorted({record.spec.depth for record in records}))
     axes.set_ylim(-3, 100)
     axes.legend(frameon=False)
     return "; ".join(said)
 
 
-def _listed(depths: Iterable[int], errors: Iterable[float]) -> str:
+def listed_errors(depths: Iterable[float], errors: Iterable[float]) -> str:
     """Errors in percent, each with its depth."""
     return ", ".join(
         _("{error} at {depth}").format(error=percent(error / 100), depth=depth)
@@ -157,7 +154,7 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
     Raises:
         ValueError: no records, or another measure.
     """
-    _require_records(records)
+    require_records(records)
     error = _error_name(measure)
     nets: dict[tuple[str, int], list[Record]] = {}
     for record in records:
@@ -212,7 +209,7 @@ def train_against_test(records: Sequence[Record]) -> DescribedFigure:
     Raises:
         ValueError: no records.
     """
-    _require_records(records)
+    require_records(records)
     figure, (axes,) = DescribedFigure.blank((5.2, 4.6))
     said = []
     for name, members in _by(records, lambda record: record.spec.family).items():
@@ -248,67 +245,4 @@ def train_against_test(records: Sequence[Record]) -> DescribedFigure:
         "Test error against training error, a mark a run, with the diagonal where both are equal. "
         "Medians: {said}."
     ).format(said="; ".join(said))
-    return figure
-
-
-def published_beside(records: Sequence[Record]) -> DescribedFigure:
-    """Our errors against depth beside published ones on CIFAR-10: other data, the same shape.
-
-    Args:
-        records: of one experiment.
-
-    Raises:
-        ValueError: no records.
-    """
-    _require_records(records)
-    figure, (ours, theirs) = DescribedFigure.blank((9.2, 3.9), 1, 2)
-    said = [_draw_error_by_depth(ours, records)]
-    title = _("this run: {data}").format(data=records[0].spec.dataset)
-    finish(ours, _("depth"), _("training error (%)"), title)
-    lines_drawn: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for row in published("CIFAR-10", "test error (%)"):
-        if row.family in FAMILIES and row.depth is not None and row.depth <= 110:
-            source = row.source.split(" (")[0]
-            lines_drawn.setdefault((row.family, source), []).append((row.depth, row.value))
-    for (name, source), points in lines_drawn.items():
-        style = family_style(name) | ({"marker": "x"} if "techxzen" in source else {})
-        depths, values = zip(*sorted(points), strict=True)
-        theirs.plot(depths, values, label=f"{name} — {source}", **style)
-        said.append(f"{name}, {source}: {_listed(depths, values)}")
-    theirs.set_xticks([20, 32, 44, 56, 110])
-    theirs.set_ylim(0, 20)
-    finish(theirs, _("depth"), _("test error (%)"), _("published: CIFAR-10"))
-    theirs.legend(frameon=False, fontsize=8, loc="upper right")
-    figure.description = _(
-        "Two panels that are not to be compared by their numbers, only by their shape. Left, the "
-        "training error of this run; right, published test errors on CIFAR-10. {said}."
-    ).format(said="; ".join(said))
-    return figure
-
-
-def reference_beside(records: Sequence[Record], reference: Reference) -> DescribedFigure:
-    """Our training errors against depth beside those of a larger experiment kept with the course.
-
-    Args:
-        records: of one experiment.
-        reference: what the course keeps, see :func:`course_utils.degradation.references`.
-
-    Raises:
-        ValueError: no records.
-    """
-    _require_records(records)
-    figure, panels = DescribedFigure.blank((9.2, 3.9), 1, 2, sharey=True)
-    said = []
-    titles = (
-        _("this run: {data}").format(data=records[0].spec.dataset),
-        f"{reference.data}, {reference.date}",
-    )
-    for axes, title, runs in zip(panels, titles, (records, reference.records), strict=True):
-        said.append(f"{title}: {_draw_error_by_depth(axes, runs)}")
-        ylabel = _("training error (%)") if axes is panels[0] else ""
-        finish(axes, _("depth (layers with weights)"), ylabel, title)
-    figure.description = _(
-        "Training error against depth, a dot a seed and a line through the medians. Left, this "
-        "run; right, a larger one ({machine}, commit {commit}). {said}."
-    ).format(machine=reference.machine, commit=reference.commit, said=". ".join(said))
     return figure

@@ -23,7 +23,7 @@ from running_sweeps import Inline, environment, names, posix, wait_until
 
 from course_utils import cli
 from course_utils.cli.sweep import figure_path, parse_setting, sweep_and_show
-from course_utils.degradation import fidelity_notes
+from course_utils.degradation import fidelity_notes, references
 from course_utils.experiments import Store
 from course_utils.experiments.engines import Engine
 
@@ -72,6 +72,29 @@ def test_an_unknown_profile_and_an_unknown_setting_are_sentences(
         (sentence,) = capsys.readouterr().err.splitlines()
         assert says in sentence  # what there is
     assert names(tmp_path) == set()
+
+
+def test_a_reference_is_run_again_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (kept,) = [one for one in references() if one.name == "digits_bf16"]
+    store = Store(tmp_path / "store")
+    for one in kept.records:  # nothing is left to do: these are the runs
+        store.write(one)
+    assert cli.main(["sweep", "--reference", "digits_bf16", "--store", str(store.path)]) == 0
+    assert "From depth 8 to depth 56, over 3 seeds" in capsys.readouterr().out
+    assert len(list(store.path.glob("*.json"))) == len(kept.records)
+
+
+@pytest.mark.parametrize(
+    "more", [["--seeds", "3"], ["--set", "momentum=0"], ["--profile", "quick"], ["--size", "12"]]
+)
+def test_a_reference_goes_with_nothing_that_would_change_its_runs(
+    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["sweep", "--reference", "digits_bf16", "--store", str(tmp_path / "store"), *more]
+    assert cli.main(command) == 2
+    assert "--reference repeats the runs that are kept, as they are" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -139,7 +162,7 @@ def test_a_sweep_ends_with_the_table_the_figure_beside_the_store_and_the_verdict
     table, (figure, verdict) = (lines := capsys.readouterr().out.splitlines())[:-2], lines[-2:]
     assert [row.split()[0] for row in table] == ["net", "plain-8", "plain-14"]
     assert figure == f"Figure: {store}.png" and figure_path(store) == tmp_path / "store.png"
-    assert "from depth 8 to depth 14, over 2 seed(s)" in verdict
+    assert "From depth 8 to depth 14, over 2 seeds" in verdict
     with Image.open(figure_path(store)) as picture:
         assert picture.format == "PNG" and min(picture.size) > 300
 

@@ -19,6 +19,7 @@ from course_utils.experiments import (
     Store,
     SweepError,
     ablate,
+    compare,
     composed,
     paired_interval,
 )
@@ -64,6 +65,26 @@ def test_a_net_differs_from_itself_by_exactly_zero_in_real_runs(tmp_path: Path) 
         assert not effect.test.is_larger_than_noise
         assert (effect.parameters, effect.macs, effect.altered) == (0, 0, ())
         assert str(effect) == f"{name}: no difference, it is the base itself."
+
+
+# --- from records that are there -----------------------------------------------------------
+
+
+def test_records_that_are_there_say_what_the_ablation_of_them_says(tmp_path: Path) -> None:
+    changes = {"deep": {"depth": 14}, "wide": {"family_options": {"width": 4}}}
+    inline = erring(wobbling(lambda spec: spec.depth / 100))
+    ablation = ablate(tiny(), changes, SEEDS, tmp_path, inline, progress=False)
+    others = [record(tiny(depth=20)), record(tiny(seed=9))]  # one of another net, one alone
+    again = compare(tiny(), changes, [*others, *Store(tmp_path).records()])
+    assert {name: effect.test.by_seed for name, effect in again.effects.items()} == {
+        name: effect.test.by_seed for name, effect in ablation.effects.items()
+    }
+
+
+def test_a_change_without_two_seeds_of_the_base_is_named() -> None:
+    records = [record(tiny(seed=s)) for s in SEEDS] + [record(tiny(depth=14, seed=1))]
+    with pytest.raises(ValueError, match="changes that lack them: deep"):
+        compare(tiny(), {"deep": {"depth": 14}}, records)
 
 
 # --- differences and costs -------------------------------------------------------------------

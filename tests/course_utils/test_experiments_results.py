@@ -12,3 +12,13 @@ def test_results_give_the_median_and_the_range_of_the_seeds() -> None:
     ((name, seeds, train, test, parameters, seconds),) = results(records).rows
     assert (name, seeds, train) == ("plain-8", 3, "20.0%  [10.0%, 60.0%]")
     assert (test, parameters, seconds) == ("50.0%  [50.0%, 50.0%]", "1,234", "2")
+
+
+def test_nets_of_one_depth_that_were_trained_otherwise_have_a_line_each() -> None:
+    specs = [tiny(), tiny(learning_rate=0.01), tiny(gradient_clip=1.0), tiny(depth=14)]
+    assert [row[0] for row in results(map(record, specs)).rows] == [
+        "plain-8, learning_rate 0.1",
+        "plain-8, learning_rate 0.01",
+        "plain-8, learning_rate 0.1, gradient_clip 1.0",
+        "plain-14",
+    ]

@@ -12,6 +12,7 @@ from making_records import record, tiny
 from PIL import Image
 
 from course_utils import i18n, plots
+from course_utils.experiments import compare
 
 
 def test_a_figure_is_shown_as_a_png_with_its_description_as_alternative_text(
@@ -78,10 +79,52 @@ def test_train_against_test_puts_each_run_at_its_two_errors() -> None:
     assert "training 25.0%, test 50.0%" in figure.description
 
 
-def test_published_figures_stand_in_a_panel_of_their_own() -> None:
-    figure = plots.published_beside([record(tiny())])
-    assert len(figure.axes) == 2
+def test_published_training_errors_share_an_axis_with_ours() -> None:
+    figure = plots.published_beside([record(tiny(), 0.25)])
+    drawn = [line.get_ydata().tolist() for line in figure.axes[0].lines]  # type: ignore[union-attr]
+    assert [25.0] in drawn and [0.74, 0.79, 2.76, 3.33] in drawn
     assert "residual, He et al. 2015: 8.8% at 20, 7.5% at 32" in figure.description
+
+
+def test_interventions_are_filled_where_the_interval_leaves_out_zero() -> None:
+    def runs(errors: list[float], **options: Any) -> list[Any]:
+        return [record(tiny(seed=seed, **options), error) for seed, error in enumerate(errors)]
+
+    control, worse = [0.5, 0.52, 0.51], [0.7, 0.73, 0.72]
+    records = runs(control) + runs(worse, depth=14) + runs([0.4, 0.7, 0.5], depth=20)
+    changes = {"worse": {"depth": 14}, "noise": {"depth": 20}}
+    figure = plots.interventions(compare(tiny(), changes, records))
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["control", "worse", "noise"]
+    filled = {
+        tuple(line.get_xdata())
+        for line in axes.lines
+        if len(line.get_xdata()) == 3 and line.get_markerfacecolor() != "white"
+    }
+    assert filled == {(70, 73, 72)}
+
+
+def test_rates_and_budgets_have_a_panel_a_depth_and_a_line_a_budget() -> None:
+    records = [
+        record(tiny(depth=depth, learning_rate=rate, seed=seed), (depth + seed) / 100, steps=steps)
+        for depth in (8, 14)
+        for rate in (0.1, 0.01)
+        for steps in (10, 50)
+        for seed in (0, 1, 2)
+    ]
+    figure = plots.rate_and_budget(records)
+    assert [axes.get_title() for axes in figure.axes] == ["depth 8", "depth 14"]
+    assert [[*line.get_ydata()] for line in figure.axes[0].lines if len(line.get_xdata())] == [
+        pytest.approx([9, 9])
+    ] * 2
+    assert "plain-14, 50: 15.0% at 0.01, 15.0% at 0.1" in figure.description
+
+
+def test_a_dose_has_its_gradients_and_its_errors_side_by_side() -> None:
+    figure = plots.dose_response({0: [900, 1100], 0.3: [50]}, {0: [0.6], 0.3: [0.02]}, dose="slope")
+    assert figure.axes[0].get_yscale() == "log"
+    assert "at the start: 0 → 1,000, 0.3 → 50" in figure.description
+    assert "training error (%): 0 → 60, 0.3 → 2" in figure.description
 
 
 def test_lines_give_the_first_and_last_median_in_words() -> None:
@@ -109,6 +152,7 @@ REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...], str]] = [
     (plots.error_by_cost, ([RUN], "loss"), "measure must be one of 'train_error', 'test_error'"),
     (plots.train_against_test, ([],), "nothing to draw"),
     (plots.published_beside, ([],), "nothing to draw"),
+    (plots.rate_and_budget, ([],), "nothing to draw"),
     (plots.lines, ({},), "nothing to draw"),
     (plots.lines, ({"a": [[1, 2], [1]]},), "one length"),
     (plots.error_dots, ({},), "nothing to draw"),
