@@ -218,12 +218,12 @@ class _Runs:
             at_rate[record.spec.seed] = record.train_error
 
     def best_rate(self, steps: int) -> float:
-        """The rate of the lowest mean error, over the seeds that all the rates have."""
+        """The rate of the lowest mean error over the seeds that all have; of equals the largest."""
         by_rate = self.errors[steps]
         common = set.intersection(*(set(errors) for errors in by_rate.values()))
         if not common:
-            return max(by_rate, key=lambda rate: len(by_rate[rate]))
-        return min(by_rate, key=lambda rate: fmean(by_rate[rate][seed] for seed in common))
+            return max(by_rate, key=lambda rate: (len(by_rate[rate]), rate))
+        return min(by_rate, key=lambda rate: (fmean(by_rate[rate][s] for s in common), -rate))
 
     def at_rates(self, steps: int, rates: set[float]) -> _Runs:
         """The same, with these rates alone at this budget."""
