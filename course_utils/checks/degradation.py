@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -652,19 +653,26 @@ def _shortcut_mistakes(make: Callable[[], nn.Module]) -> list[Mistake]:
     )
 
 
+def _takes(function: Any, name: str) -> bool:
+    """Whether a function of the reader's has a parameter of this name."""
+    return inspect.isfunction(function) and name in inspect.signature(function).parameters
+
+
 @checker
 def check_resnet(function: object) -> Feedback:
-    """Check ``resnet(depth)``: the CIFAR net of 6n + 2 layers, with option B.
+    """Check ``resnet(depth, in_channels=3)``: the CIFAR net of 6n + 2 layers, with option B.
+
+    A function without ``in_channels`` is for images in colours, and is checked with these alone.
 
     >>> print(check_resnet(lambda depth: cifar_net(depth, "A")).message)
     `resnet(8)` – the shortcuts are padded with empty maps (option A); projections are asked for.
     """
 
-    def reference(depth: int) -> nn.Module:
-        return cifar_net(depth, "B")
+    def reference(depth: int, in_channels: int = 3) -> nn.Module:
+        return cifar_net(depth, "B", in_channels=in_channels)
 
-    def mistakes(depth: int) -> list[Mistake]:
-        net, max_pooled, bare_stem = (cifar_net(depth, "B") for _thrice in range(3))
+    def mistakes(depth: int, in_channels: int = 3) -> list[Mistake]:
+        net, max_pooled, bare_stem = (reference(depth, in_channels) for _thrice in range(3))
         max_pooled.pool = nn.AdaptiveMaxPool2d(1)  # type: ignore[assignment]
         del bare_stem.stem[2]
         return [
@@ -677,20 +685,22 @@ def check_resnet(function: object) -> Feedback:
                 _("the first layer has no ReLU: it is convolution, batch normalisation, ReLU."),
             ),
             Mistake(
-                cifar_net(depth),
+                cifar_net(depth, in_channels=in_channels),
                 _("the blocks are plain: nothing is added to what they compute."),
             ),
             Mistake(
-                cifar_net(depth, "A"),
+                cifar_net(depth, "A", in_channels=in_channels),
                 _(
                     "the shortcuts are padded with empty maps (option A); projections are asked "
                     "for."
                 ),
             ),
-            *_shortcut_mistakes(lambda: reference(depth)),
+            *_shortcut_mistakes(lambda: reference(depth, in_channels)),
         ]
 
-    cases = [(8,), (20,)]
+    cases: list[tuple[Any, ...]] = [(8,), (20,)]
+    if _takes(function, "in_channels"):
+        cases.append((8, {"in_channels": 1}))
     hint = _(
         "A depth of 6n + 2 is one stem, 3 stages of n blocks of 2 convolutions, and one linear "
         "layer; stages 2 and 3 begin by halving the size and doubling the number of maps."

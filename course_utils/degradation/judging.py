@@ -126,7 +126,7 @@ class Verdict:
             shallow=self.shallow,
             deep=self.deep,
             seeds=len(self.seeds),
-            changes="; ".join(map(str, self.changes.values())),
+            changes=_("; ").join(map(str, self.changes.values())),
         )
         return " ".join([self._conclusion(), facts, self._reach()])
 

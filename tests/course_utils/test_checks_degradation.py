@@ -867,6 +867,7 @@ RESNET: dict[str, object] = {
     "not as many as the weights were made for": resnet_with(pool=nn.Identity),
     "Not expected: 1 × Linear 64→100": resnet_with(classes=100),
     "has a bias": resnet_with(identity=lambda c: IdentityBlock(c, bias=True)),
+    "`resnet(8, in_channels=1)`": lambda depth, in_channels=3: resnet(depth),
     "`//` an int": resnet_with(blocks=lambda depth: (depth - 2) / 6),
     "does not compute the same": resnet_with(
         identity=block_that(lambda b, x: F.relu(b.body(x)) + x)
