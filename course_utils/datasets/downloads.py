@@ -17,12 +17,14 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 from torchvision.datasets import CIFAR10, FashionMNIST
 from torchvision.datasets.utils import calculate_md5, download_url
 
-from course_utils.arguments import flag, one_of
+from course_utils.arguments import flag, one_of, whole_number
 from course_utils.datasets.containers import Dataset, Split, statistics
-from course_utils.i18n import _
+from course_utils.i18n import _, number
 
 __all__ = ["cifar10", "data_folder", "fashion_mnist"]
 
@@ -34,6 +36,8 @@ def cifar10(
     download: bool = False,
     mean: str = "channel",
     verify: bool = True,
+    first: int | None = None,
+    size: int = 32,
 ) -> Dataset:
     """CIFAR-10: 50,000 training and 10,000 test photographs of 10 classes, 32 by 32 pixels.
 
@@ -47,9 +51,13 @@ def cifar10(
         verify: compare every file with its published MD5 sum. With ``verify=False`` any folder
             in CIFAR's own format is read and ``source`` says so; reading it runs what its pickles
             say, so this is for folders that you made yourself.
+        first: take this many images, the first ones, from each of the five training files and
+            from the test file: the same pixels for everybody. All of them by default.
+        size: side of the images: 32, or 16 for the mean of each square of four pixels, rounded.
 
     Returns:
-        Images ``(N, 3, 32, 32)`` uint8; both splits carry the statistics of the training images.
+        Images ``(N, 3, size, size)`` uint8; both splits carry the statistics of the training
+        images.
 
     Raises:
         FileNotFoundError: a file is missing; the sentence says which, and what to do.
@@ -60,6 +68,13 @@ def cifar10(
     """
     download, verify = flag("download", download), flag("verify", verify)
     mean = one_of("mean", mean, ("channel", "pixel"))
+    if whole_number("size", size, at_least=1) not in (32, 16):
+        raise ValueError(
+            _("The images of CIFAR-10 have a side of 32 pixels, or 16: not {size}.").format(
+                size=size
+            )
+        )
+    first = None if first is None else whole_number("first", first, at_least=1)
     base, published = data_folder(root), _published_cifar10()
     folder = base / CIFAR10.base_folder
 
@@ -79,18 +94,48 @@ def cifar10(
             for side, read in sides.items()
         }
         labels = {side: torch.tensor(read.targets) for side, read in sides.items()}
+        if first is not None:
+            for of in (images, labels):
+                of["train"] = _first(of["train"], first, files=len(CIFAR10.train_list))
+                of["test"] = _first(of["test"], first, files=len(CIFAR10.test_list))
+        if size == 16:
+            images = {side: _halved(pixels) for side, pixels in images.items()}
         classes = tuple(sides["train"].classes)
     centre, spread = statistics(images["train"])
     if mean == "pixel":
-        centre = images["train"].sum(dim=0) / (255 * len(images["train"]))  # (3, 32, 32)
+        centre = images["train"].sum(dim=0) / (255 * len(images["train"]))  # (3, size, size)
         spread = torch.ones(3, 1, 1)
     return Dataset(
         train=Split(images["train"], labels["train"], centre, spread),
         test=Split(images["test"], labels["test"], centre, spread),
         classes=classes,
-        source=published.source(verify),
+        source=_described(published.source(verify), first, size),
         name="cifar10",
     )
+
+
+def _described(source: str, first: int | None, size: int) -> str:
+    """The source of the images, and which of them these are."""
+    if first is not None:
+        source += _(", the first {number} of each file").format(number=number(first, 9))
+    return source if size == 32 else source + f", {size}×{size}"
+
+
+def _first(rows: Tensor, count: int, files: int) -> Tensor:
+    """The first rows of each of several files of one length, which follow one another."""
+    each = len(rows) // files
+    if count > each or len(rows) % files:
+        raise ValueError(
+            _("Each file of CIFAR-10 holds {each} images: first={number} asks for more.").format(
+                each=each, number=count
+            )
+        )
+    return torch.cat([rows[start : start + count] for start in range(0, len(rows), each)])
+
+
+def _halved(images: Tensor) -> Tensor:
+    """``(N, 3, 32, 32)`` uint8 to ``(N, 3, 16, 16)``: the mean of each square of four pixels."""
+    return F.avg_pool2d(images.float(), 2).round().to(torch.uint8)
 
 
 def fashion_mnist(

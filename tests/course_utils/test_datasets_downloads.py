@@ -144,6 +144,27 @@ def test_cifars_pixel_mean_is_the_mean_image_and_divides_by_nothing(cifar: Path)
         assert torch.equal(split.std, torch.ones(3, 1, 1))
 
 
+def test_the_first_images_of_each_file_are_the_same_for_everybody(cifar: Path) -> None:
+    data = datasets.load("cifar10", root=cifar, verify=False, first=2)
+    expected = np.concatenate([pixels(k, PER_BATCH, 3072)[:2] for k in range(5)])
+    np.testing.assert_array_equal(data.train.images, expected.reshape(-1, 3, 32, 32))
+    assert data.train.labels.tolist() == [0, 1, 1, 1, 2, 1, 3, 1, 0, 1]
+    np.testing.assert_array_equal(data.test.images, pixels(5, 3, 3072)[:2].reshape(-1, 3, 32, 32))
+    assert data.source.endswith(", the first 2 of each file")
+
+
+def test_images_of_half_the_side_are_means_of_four_pixels(cifar: Path) -> None:
+    data = datasets.load("cifar10", root=cifar, verify=False, size=16)
+    whole = pixels(0, PER_BATCH, 3072).reshape(-1, 3, 16, 2, 16, 2)
+    np.testing.assert_array_equal(data.train.images[:PER_BATCH], whole.mean(axis=(3, 5)).round())
+    assert data.train.images.dtype == torch.uint8 and data.train.mean.shape == (3, 1, 1)
+
+
+def test_more_images_than_a_file_holds_are_refused(cifar: Path) -> None:
+    with pytest.raises(ValueError, match="holds 3 images: first=4 asks for more"):
+        datasets.load("cifar10", root=cifar, verify=False, first=4)
+
+
 def test_a_folder_in_fashion_mnists_format_is_read_as_it_was_written(fashion: Path) -> None:
     data = datasets.load("fashion_mnist", root=fashion, verify=False)
     np.testing.assert_array_equal(data.train.images[:, 0], pixels(6, 6, 28, 28))
@@ -256,6 +277,8 @@ def test_what_torchvision_would_take_for_fashion_mnist_without_a_look_is_not_rea
         ({"mean": "image"}, ValueError, r"mean.*'channel', 'pixel'.*'image'"),
         ({"download": "yes"}, TypeError, r"download.*'yes'"),
         ({"verify": 0}, TypeError, r"verify.*0"),
+        ({"size": 24}, ValueError, r"32 pixels, or 16: not 24"),
+        ({"first": 0}, ValueError, r"first must be at least 1 and is 0"),
     ],
 )
 def test_options_that_cannot_be_are_refused(
