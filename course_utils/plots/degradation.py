@@ -161,7 +161,7 @@ def dose_response(
         dose: what it is.
     """
     figure, panels = DescribedFigure.blank((9.2, 3.7), 1, 2)
-    labels = (_("gradient, first layer / last, at the start"), _("training error (%)"))
+    labels = (_("gradient at the start, first layer / last"), _("training error (%)"))
     percents = {value: [100 * error for error in of] for value, of in errors.items()}
     said = []
     for index, (axes, label, rows) in enumerate(

@@ -123,7 +123,7 @@ def test_rates_and_budgets_have_a_panel_a_depth_and_a_line_a_budget() -> None:
 def test_a_dose_has_its_gradients_and_its_errors_side_by_side() -> None:
     figure = plots.dose_response({0: [900, 1100], 0.3: [50]}, {0: [0.6], 0.3: [0.02]}, dose="slope")
     assert figure.axes[0].get_yscale() == "log"
-    assert "at the start: 0 → 1,000, 0.3 → 50" in figure.description
+    assert "first layer / last: 0 → 1,000, 0.3 → 50" in figure.description
     assert "training error (%): 0 → 60, 0.3 → 2" in figure.description
 
 
