@@ -31,6 +31,7 @@ from course_utils.training.hardware import (
     resolved,
     weight_type,
 )
+from course_utils.training.memory import memory_kept
 from course_utils.training.schedule import LearningRate, Schedule
 
 __all__ = ["Evaluation", "History", "fit", "stream_seed"]
@@ -400,6 +401,7 @@ def fit(
     started = time.perf_counter()
     with (
         tqdm(total=last, disable=not progress, unit="step", leave=False) as bar,
+        memory_kept(),
         _borrowed(model, layout),
         deterministic_kernels(),
         _seeded_noise(seed, device),
