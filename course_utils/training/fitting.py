@@ -356,8 +356,9 @@ def fit(
         reestimate_bn: after the last step, and before the last measurement, take the statistics
             of batch normalisation anew, see :func:`reestimate_batch_norm`.
         compiled: let torch.compile fuse the layers of the training steps. It takes a minute to
-            begin with and, on the CPU, needs a C++ compiler; the numbers differ in their last
-            digits.
+            begin with, some seconds for a net that it has compiled before on this machine, and, on
+            the CPU, needs a C++ compiler; the numbers differ in their last digits. The command
+            ``sweep`` tries it where runs last ten minutes or more.
         device, precision: by default the fastest of this machine.
         progress: show a bar.
         stop_after: end after so many steps of the schedule, to look at the start of a longer run.
