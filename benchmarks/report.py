@@ -66,20 +66,24 @@ def quartiles(each: dict[str, float], digits: int) -> str:
 def throughput(report: Report) -> list[str]:
     """Images a second, beside the usual loop and beside the machine's matrix products."""
     rows = []
+    bounds = {"of the matrix product": report["gemm_gigaflops"]}
+    if "convolution_gigaflops" in report:
+        bounds["of the best convolution"] = report["convolution_gigaflops"]
     for name, net in report["nets"].items():
         for contestant, rate in net["images_per_second"].items():
-            precision = "bf16" if "bf16" in contestant else "fp32"
-            gemm = report["gemm_gigaflops"][precision]
-            share = 6 * net["macs"] * rate["median"] / (gemm * 1e9)
+            work = 6 * net["macs"] * rate["median"] / 1e9
+            shares = [f"{work / max(bound.values()):.0%}" for bound in bounds.values()]
             marked = f"**{contestant}**" if contestant == net["default"] else contestant
             ratio = quartiles(net["ratio_to_the_usual_loop"][contestant], 2)
-            rows.append([name, marked, quartiles(rate, 0), ratio, f"{share:.0%}"])
-    rates = ", ".join(
-        f"{rate:.0f} in {precision}" for precision, rate in report["gemm_gigaflops"].items()
+            rows.append([name, marked, quartiles(rate, 0), ratio, *shares])
+    rates = "; ".join(
+        f"{bound.removeprefix('of the ')} "
+        + ", ".join(f"{rate:.0f} in {precision}" for precision, rate in found.items())
+        for bound, found in bounds.items()
     )
-    heads = ["net", "loop", "images/s", "times the usual loop", "of the matrix product"]
+    heads = ["net", "loop", "images/s", "times the usual loop", *bounds]
     kinds = next(iter(report["nets"].values()))["time_of_the_default"]
-    shares = [
+    parts = [
         [name, *(f"{share:.0%}" for share in net["time_of_the_default"].values())]
         for name, net in report["nets"].items()
     ]
@@ -91,12 +95,12 @@ def throughput(report: Report) -> list[str]:
     return [
         *table(heads, rows),
         "",
-        f"2048×2048 matrix product, GFLOP/s: {rates}. Bold: default. If every operation ran as "
-        f"fast as the faster of these products: {'; '.join(limits)}.",
+        f"GFLOP/s: {rates}; the shares are of the better precision. Bold: default. If every "
+        f"operation ran as fast as the faster matrix product: {'; '.join(limits)}.",
         "",
         "What the time of the default goes to:",
         "",
-        *table(["net", *kinds], shares),
+        *table(["net", *kinds], parts),
     ]
 
 
@@ -146,12 +150,28 @@ def lessons_time(report: Report) -> list[str]:
     )
 
 
+def small_steps(report: Report) -> list[str]:
+    """Milliseconds of the lessons' own steps, and what of them a step on two images takes."""
+    rows = [
+        [
+            name,
+            *(quartiles(each, 1) for each in found["milliseconds"].values()),
+            quartiles(found["times_the_usual_loop"], 2),
+            f"{found['share_on_two_images']['median']:.0%}",
+        ]
+        for name, found in report["settings_of"].items()
+    ]
+    heads = ["setting", "usual loop, ms", "`fit`, ms", "times the usual loop", "on 2 images"]
+    return table(heads, rows)
+
+
 TABLES: dict[str, Callable[[Report], list[str]]] = {
     "throughput": throughput,
     "sweep_scaling": sweep_scaling,
     "cam": cam,
     "densenet_memory": densenet_memory,
     "lessons_time": lessons_time,
+    "small_steps": small_steps,
 }
 
 

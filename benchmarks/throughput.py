@@ -10,9 +10,11 @@ that the machine has, and with its layers fused by ``torch.compile`` where a com
 
 Every contestant runs in every round, in an order drawn anew; what is reported is the median over
 rounds, with its quartiles, of images a second, and of the ratio to the usual loop within a round.
-Beside it: the share of the rate at which the machine multiplies 2048x2048 matrices in the same
-precision, a training step counted as 6 operations a multiply-add; and what the time of our own
-steps, as readers run them, goes to. Run it on a machine that does nothing else:
+Beside it: the share of the rate at which the machine multiplies 2048x2048 matrices, in the better
+of the two precisions, a training step counted as 6 operations a multiply-add; the same of the best
+of the net's own convolutions, forwards; and what the time of our own steps, as readers run them,
+goes to. With ``--before``, a folder with an older checkout of this repository, its ``fit`` takes
+part, in a process of its own. Run it on a machine that does nothing else:
 
     python benchmarks/throughput.py --rounds 5 --steps 20 --threads 2
     python benchmarks/throughput.py --device cuda --rounds 5 --steps 300
@@ -24,6 +26,7 @@ import argparse
 import pickle
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -71,6 +74,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
     parser.add_argument("--no-compile", dest="compile", action="store_false")
+    parser.add_argument("--before", type=Path, help="an older checkout, to be compared with")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -91,6 +95,7 @@ def main() -> None:
         "rounds": arguments.rounds,
         "steps": arguments.steps,
         "gemm_gigaflops": gemm_rates(arguments.device),
+        "convolution_gigaflops": convolution_rates(arguments.device),
         "nets": nets,
         "skipped": skipped,
     }
@@ -202,6 +207,27 @@ def ours(net: str, data: Dataset, arguments: argparse.Namespace, **options: Any)
     return rate
 
 
+def before(net: str, root: Path, arguments: argparse.Namespace) -> Rate:
+    """Images a second of an older checkout's ``fit`` at its defaults, told by its own benchmark."""
+    folder = arguments.before.resolve()
+    script = f"""
+import argparse, sys
+sys.path[:0] = [{str(folder)!r}, {str(folder / "benchmarks")!r}]
+import throughput as old
+old.torch.set_num_threads({arguments.threads})
+arguments = argparse.Namespace(steps={arguments.steps}, device={arguments.device!r})
+data = old.load("cifar10", root={str(root)!r}, verify=False)
+print(old.ours({net!r}, data, arguments)())
+"""
+
+    def rate() -> float:
+        command = [sys.executable, "-c", script]
+        answer = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True)
+        return float(answer.stdout.split()[-1])
+
+    return rate
+
+
 def built(net: str) -> nn.Module:
     """The net, the same weights for every contestant."""
     torch.manual_seed(0)
@@ -213,6 +239,8 @@ def measured(net: str, root: Path, arguments: argparse.Namespace) -> dict[str, A
     """Rates and ratios of every contestant on one net."""
     data = load("cifar10", root=root, verify=False)
     contestants = {"usual loop, fp32": usual(net, root, arguments)}
+    if arguments.before:
+        contestants["before, at its defaults"] = before(net, root, arguments)
     for precision in dict.fromkeys(("fp32", "bf16", best_precision(arguments.device))):
         contestants[f"ours, {precision}"] = ours(net, data, arguments, precision=precision)
         if arguments.compile:
@@ -272,6 +300,27 @@ def gemm_rates(device: str) -> dict[str, float]:
     return rates
 
 
+def convolution_rates(device: str) -> dict[str, float]:
+    """Billions of operations a second of the fastest 3x3 convolution of the nets, forwards."""
+    layout = torch.channels_last
+    rates = dict.fromkeys(("fp32", "bf16"), 0.0)
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        for channels, side in ((16, 32), (32, 16), (64, 8)):
+            images = torch.randn(BATCH, channels, side, side, device=device, dtype=dtype)
+            images = images.contiguous(memory_format=layout)
+            weight = torch.randn(channels, channels, 3, 3, device=device, dtype=dtype)
+            weight = weight.contiguous(memory_format=layout)
+            seconds = []
+            for _time in range(9):
+                started = time.perf_counter()
+                maps = F.conv2d(images, weight, padding=1)
+                F.relu(maps[0, 0, 0, 0]).item()  # waits for a GPU
+                seconds.append(time.perf_counter() - started)
+            operations = 2 * 9 * channels * maps.numel()
+            rates[name] = max(rates[name], operations / statistics.median(seconds[2:]) / 1e9)
+    return rates
+
+
 def show(report: dict[str, Any]) -> None:
     """Print the rates, the ratios and the shares of the machine's own."""
     print(f"{report['work']}; {report['machine']['processor']}")
@@ -290,10 +339,9 @@ def show(report: dict[str, Any]) -> None:
 
 
 def share(report: dict[str, Any], net: dict[str, Any], contestant: str) -> float:
-    """Operations a second over those of a large matrix product in the same precision."""
-    precision = "bf16" if "bf16" in contestant else "fp32"
+    """Operations a second over those of a large matrix product in the better precision."""
     rate = net["images_per_second"][contestant]["median"]
-    return float(6 * net["macs"] * rate / (report["gemm_gigaflops"][precision] * 1e9))
+    return float(6 * net["macs"] * rate / (max(report["gemm_gigaflops"].values()) * 1e9))
 
 
 if __name__ == "__main__":

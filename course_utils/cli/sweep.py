@@ -18,6 +18,7 @@ from course_utils.degradation.fidelity import DEPARTURE, fidelity_notes
 from course_utils.degradation.judging import verdict
 from course_utils.degradation.profiles import specs_of
 from course_utils.degradation.references import FOLDER, references
+from course_utils.experiments.compiling import as_begun, compiled, compiled_if_faster
 from course_utils.experiments.engines import Engine
 from course_utils.experiments.estimating import Estimate, estimate, plan, time_of_all
 from course_utils.experiments.progress import Bar
@@ -179,7 +180,10 @@ def _sweep(arguments: argparse.Namespace) -> int:
         "dataset_options": given["dataset_option"],
         "family_options": given["family_option"],
     }
+    by_trial = arguments.reference is None and given["set"].get("compiled", "auto") == "auto"
     if arguments.reference is None:
+        if by_trial:
+            given["set"].pop("compiled", None)
         specs = specs_of(**asked)
     else:
         specs = _specs_of_reference(arguments.reference, asked)
@@ -212,6 +216,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
             resume=arguments.resume,
             dry_run=arguments.dry_run,
             estimates=arguments.estimate,
+            by_trial=by_trial,
         )
     except SweepError as error:
         print(sentence(error), file=sys.stderr)
@@ -287,6 +292,7 @@ def sweep_and_show(
     resume: bool = True,
     dry_run: bool = False,
     estimates: bool = True,
+    by_trial: bool = False,
 ) -> list[Record]:
     """Say what the runs will cost, do those that are missing, show what they give.
 
@@ -297,6 +303,7 @@ def sweep_and_show(
         resume: with False, do again what is in the store.
         dry_run: end after the estimate; nothing is run and nothing written.
         estimates: with False, start at once.
+        by_trial: compile the runs, if none was done otherwise and the estimate says that it pays.
 
     Raises:
         SweepError: a run failed twice, or nobody was left to do the runs.
@@ -307,6 +314,7 @@ def sweep_and_show(
     found: dict[Spec, Record] = {}
     if resume and store.is_dir():
         reading = Store(store)
+        specs = as_begun(specs, reading) if by_trial else specs
         found = {spec: record for spec in specs if (record := reading.read(spec))}
     missing = [spec for spec in dict.fromkeys(specs) if spec not in found]
     if engine.is_here:  # other machines may have what this one has not
@@ -320,6 +328,9 @@ def sweep_and_show(
                 costs = {}
                 if estimates:
                     costs = estimate(missing, found.values(), executor, progress=True)
+                    if by_trial and not found and (faster := compiled_if_faster(costs, executor)):
+                        specs, costs = compiled(specs), faster
+                        print(_("The runs are compiled: a trial of it took less time."))
                     print(_announced(specs, found, costs, workers), flush=True)
                 if not dry_run:
                     seconds = {spec: cost.seconds for spec, cost in costs.items()}

@@ -31,6 +31,7 @@ from course_utils.training.hardware import (
     resolved,
     weight_type,
 )
+from course_utils.training.memory import memory_kept
 from course_utils.training.schedule import LearningRate, Schedule
 
 __all__ = ["Evaluation", "History", "fit", "stream_seed"]
@@ -355,8 +356,9 @@ def fit(
         reestimate_bn: after the last step, and before the last measurement, take the statistics
             of batch normalisation anew, see :func:`reestimate_batch_norm`.
         compiled: let torch.compile fuse the layers of the training steps. It takes a minute to
-            begin with and, on the CPU, needs a C++ compiler; the numbers differ in their last
-            digits.
+            begin with, some seconds for a net that it has compiled before on this machine, and, on
+            the CPU, needs a C++ compiler; the numbers differ in their last digits. The command
+            ``sweep`` tries it where runs last ten minutes or more.
         device, precision: by default the fastest of this machine.
         progress: show a bar.
         stop_after: end after so many steps of the schedule, to look at the start of a longer run.
@@ -400,6 +402,7 @@ def fit(
     started = time.perf_counter()
     with (
         tqdm(total=last, disable=not progress, unit="step", leave=False) as bar,
+        memory_kept(),
         _borrowed(model, layout),
         deterministic_kernels(),
         _seeded_noise(seed, device),
