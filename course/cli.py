@@ -11,6 +11,7 @@ from typing import Any
 from course import testing
 from course.address import stamp_address
 from course.files import NOTEBOOKS, REPOSITORY, lesson_pairs, notebook_paths, pair_of
+from course.install import add_install
 from course.lab import open_lab
 from course.lessons import find_lessons, lesson_parameters
 from course.notebooks.editions import stale_cells, stamp
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser, commands = new_parser("course")
+    add_install(commands)
     _add_run(commands)
     _add_lab(commands)
     _add_test(commands)

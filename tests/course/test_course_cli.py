@@ -13,7 +13,17 @@ from course import cli, testing
 from course_utils.i18n import current_language, set_language
 
 COMMANDS = [
-    *(["run"], ["lab"], ["test"], ["site"], ["student"], ["images"], ["badges"], ["glossary"]),
+    *(
+        ["install"],
+        ["run"],
+        ["lab"],
+        ["test"],
+        ["site"],
+        ["student"],
+        ["images"],
+        ["badges"],
+        ["glossary"],
+    ),
     *(["links"], ["messages"], ["notebooks", "normalise"], ["notebooks", "stale"]),
     *(["notebooks", "translated"], ["notebooks", "opening"]),
 ]
