@@ -96,10 +96,16 @@ def _add_lab(commands: Any) -> None:
     lab = add_command(
         commands,
         "lab",
-        _("Open JupyterLab on the first lesson."),
-        "course lab --language en",
+        _("Open JupyterLab on your copies of the lessons, in work/."),
+        "course lab --lesson 3 --language en",
         _lab,
         editions=LANGUAGES,
+    )
+    _add_numbers(lab, _("numbers of lessons, the first to open; every lesson when none is given"))
+    lab.add_argument(
+        "--afresh",
+        action="store_true",
+        help=_("begin these lessons again; your copies as they were go to work/earlier/"),
     )
     lab.add_argument(
         "--no-browser",
@@ -309,7 +315,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _lab(arguments: argparse.Namespace) -> int:
-    return open_lab(REPOSITORY, arguments.language or "fr", browser=arguments.browser)
+    return open_lab(
+        REPOSITORY,
+        arguments.language or "fr",
+        arguments.numbers,
+        afresh=arguments.afresh,
+        browser=arguments.browser,
+    )
 
 
 def _site(_arguments: argparse.Namespace) -> int:

@@ -124,6 +124,10 @@ README = """# Course
 <!-- badges -->
 <!-- /badges -->
 
+Read it. <!-- web --><!-- /web -->
+
+git clone https://github.com/OWNER/NAME course
+
 | | French | English |
 |---|---|---|
 | 1 | [`01_a`](notebooks/fr/01_a.ipynb) | [`01_a`](notebooks/en/01_a.ipynb) |
@@ -140,6 +144,13 @@ def test_each_lesson_of_the_table_gets_a_badge_for_each_language() -> None:
     assert f"(notebooks/en/01_a.ipynb) {shown}({place}/en/01_a.ipynb) |" in stamped
     assert stamped.count(shown) == 2
     assert stamped.count("github.com/ada/course/actions/workflows/test.yml/badge.svg") == 1
+
+
+def test_the_web_edition_and_the_address_to_clone_follow() -> None:
+    stamped = address.with_badges(README, "Ada/course")
+    web = "[ada.github.io/course](https://ada.github.io/course/)"
+    assert f"Read it. <!-- web -->The web edition: {web}.<!-- /web -->\n" in stamped
+    assert "\ngit clone https://github.com/Ada/course course\n" in stamped
 
 
 def test_badges_are_replaced_and_taken_out_again() -> None:
