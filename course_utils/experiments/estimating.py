@@ -23,7 +23,7 @@ from course_utils.experiments.progress import news_of
 from course_utils.experiments.record import Record, describe_machine, peak_megabytes
 from course_utils.experiments.running import prepared, recipe_of
 from course_utils.experiments.spec import Spec
-from course_utils.i18n import _, duration
+from course_utils.i18n import _, duration, number
 from course_utils.tables import Table
 from course_utils.training import evaluate, fit
 
@@ -187,7 +187,9 @@ def plan(
         one = next((estimates[spec] for spec in runs if spec in estimates), None)
         cost = ["–", "–", "–"]
         if one is not None:
-            memory = "–" if one.megabytes is None else f"{one.megabytes:.0f} MB"
+            memory = "–"
+            if one.megabytes is not None:
+                memory = _("{number} MB").format(number=number(round(one.megabytes), 6))
             cost = [duration(one.seconds), memory, sources[one.source]]
         done = sum(spec in found for spec in runs)
         rows.append([f"{family}-{depth}", done, len(runs) - done, *cost])
