@@ -40,8 +40,10 @@ def build_site(root: Path, site: Path | None = None) -> Path:
     work = site.with_name(f"{site.name}-sources")
     for earlier in (site, work):
         shutil.rmtree(earlier, ignore_errors=True)
-    for language in LANGUAGES:
-        write_sources(root, language, work / language / "sources")
+    cards = {
+        language: write_sources(root, language, work / language / "sources")
+        for language in LANGUAGES
+    }
     # Both at a time: each takes one core, and most of it goes into reading the notebooks.
     running = {}
     for language in LANGUAGES:
@@ -61,7 +63,7 @@ def build_site(root: Path, site: Path | None = None) -> Path:
     for language in LANGUAGES:
         shutil.move(work / language / "html", site / language)
     _write_font(site / "STIXTwoMath.woff")
-    return write_front_page(site)
+    return write_front_page(site, cards)
 
 
 def _show_progress(running: Iterable[subprocess.Popen[bytes]], work: Path) -> None:
