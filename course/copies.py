@@ -33,7 +33,7 @@ class Copy:
         path: where it is.
         news: ``"made"``, ``"updated"`` to a newer version of the lesson, ``"afresh"`` where an
             older copy was set aside, or an empty text where nothing changed.
-        earlier: the copy as it was before, where it was updated or set aside.
+        earlier: the copy as it was before, where the reader had worked in it.
     """
 
     path: Path
@@ -75,6 +75,9 @@ def prepare_copies(
         elif source.exists() and source.read_bytes() == now:
             yield Copy(copy)
             continue
+        elif source.exists() and source.read_bytes() == copy.read_bytes():
+            news, earlier = "updated", None  # never worked in
+            write_whole(copy, now)
         else:
             # A copy without the lesson it was made from is one that the reader wrote throughout.
             base = read_notebook(source if source.exists() else lesson.path)

@@ -49,7 +49,7 @@ def open_lab(
     opened = None
     for copy in prepare_copies(root, find_lessons(root, language), again):
         path, earlier = (each and each.relative_to(root) for each in (copy.path, copy.earlier))
-        if copy.news == "updated":
+        if copy.news == "updated" and earlier:
             print(
                 _(
                     "{path} follows the newer lesson, with your answers; as it was: {earlier}."

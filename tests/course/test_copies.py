@@ -127,6 +127,17 @@ def test_a_newer_lesson_has_every_answer_at_its_exercise(root: Path) -> None:
     assert sources(read_notebook(copy))[1::2] == ['my_bet = "a"', "my fold", "my stage"]
 
 
+def test_a_copy_that_was_never_worked_in_follows_the_lesson_and_leaves_nothing(
+    root: Path,
+) -> None:
+    copy = prepare(root)[0].path
+    lesson = root / "notebooks" / "fr" / "01_a.ipynb"
+    write_notebook(lesson, second())
+    assert [(one.news, one.earlier) for one in prepare(root)] == [("updated", None), ("", None)]
+    assert copy.read_bytes() == lesson.read_bytes()
+    assert not (root / "work" / "earlier").exists()
+
+
 def test_notes_and_changes_of_any_other_cell_stay_beside_what_they_stood_beside() -> None:
     mine = first()
     mine.cells[2]["source"] = "What a layer does, in my words."  # the lesson changes it too
