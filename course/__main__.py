@@ -2,7 +2,11 @@
 
 import sys
 
-from course.cli import main
+if sys.argv[1:2] == ["install"]:
+    # Nothing is installed yet.
+    from course.install import main
+else:
+    from course.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,7 +1,8 @@
 """The repository's address: kept in one place, ``pyproject.toml``, and shown from there in others.
 
-``[tool.course]`` holds ``repository``, ``owner/name`` on GitHub, empty until it is known. The
-badges of the two READMEs, ``CITATION.cff`` and the first code cell of every notebook follow it.
+``[tool.course]`` holds ``repository``, ``owner/name`` on GitHub, empty until it is known. In the
+two READMEs the badges, the link to the web edition and the address to clone follow it, and so do
+``CITATION.cff`` and the first code cell of every notebook.
 """
 
 from __future__ import annotations
@@ -10,12 +11,24 @@ import re
 import tomllib
 from pathlib import Path
 
-from course.files import REPOSITORY, write_whole
+from course.files import REPOSITORY
 from course_utils.i18n import _
+from course_utils.whole import write_whole
 
-__all__ = ["badges", "check_name", "repository", "stamp_address", "with_badges"]
+__all__ = [
+    "badges",
+    "check_name",
+    "repository",
+    "stamp_address",
+    "web_edition",
+    "with_badges",
+]
 
-READMES = ("README.md", "README.fr.md")
+# What leads to the web edition in each.
+READMES = {
+    "README.md": "The web edition: {link}.",
+    "README.fr.md": "L'édition web\N{NO-BREAK SPACE}: {link}.",
+}
 CITATION = "CITATION.cff"
 SITE = "https://github.com"
 COLAB = "https://colab.research.google.com"
@@ -24,6 +37,8 @@ _OWNER = r"[A-Za-z0-9][A-Za-z0-9_-]{0,38}"
 _REPOSITORY = rf"{_OWNER}/(?!\.{{1,2}}$)(?!.*\.git$)[A-Za-z0-9._-]{{1,100}}"
 _SETTING = re.compile(r'^(?P<before>repository = )"[^"\n]*"', re.MULTILINE)
 _BLOCK = re.compile(r"(?<=<!-- badges -->\n).*?(?=<!-- /badges -->)", re.DOTALL)
+_WEB = re.compile(r"(?<=<!-- web -->).*(?=<!-- /web -->)")
+_CLONE = re.compile(rf"(?<=git clone ){SITE}/\S+")
 _LESSON = re.compile(
     r"(?P<link>\[[^\]\n]*\]\((?P<path>notebooks/(?:fr|en)/\w+\.ipynb)\))"
     r"(?: \[!\[Colab\]\([^)\n]*\)\]\([^)\n]*\))?"
@@ -106,12 +121,14 @@ def _with_setting(text: str, name: str) -> str:
     return answer
 
 
-def with_badges(text: str, name: str, readme: str = READMES[0]) -> str:
+def with_badges(text: str, name: str, readme: str = "README.md") -> str:
     """A README with the badges of the repository ``name``, or without badges when it is empty.
 
     Args:
         text: the README; a block between ``<!-- badges -->`` and ``<!-- /badges -->`` is replaced,
-            and a Colab badge follows each link to a lesson in a table.
+            the address of the web edition stands between ``<!-- web -->`` and ``<!-- /web -->``,
+            that of the repository after ``git clone``, and a Colab badge follows each link to a
+            lesson in a table.
         name: ``owner/name`` on GitHub, or an empty text.
         readme: what to call the README in the error.
 
@@ -130,6 +147,9 @@ def with_badges(text: str, name: str, readme: str = READMES[0]) -> str:
                 "a line <!-- /badges -->; it has {count}."
             ).format(readme=readme, count=count)
         )
+    link = web_edition(name)
+    answer = _WEB.sub(READMES[readme].format(link=link) if link else "", answer)
+    answer = _CLONE.sub(f"{SITE}/{name or 'OWNER/NAME'}", answer)
     lines = answer.split("\n")
     for number, line in enumerate(lines):
         if line.startswith("|"):
@@ -147,6 +167,17 @@ def badges(name: str) -> str:
         f"[![tests]({tests}/badge.svg)]({tests})\n"
         f"[![Codespaces](https://github.com/codespaces/badge.svg)]({codespaces})\n"
     )
+
+
+def web_edition(name: str) -> str:
+    """The link to the pages that GitHub publishes for a repository; none without a name.
+
+    >>> web_edition("Ada/course")
+    '[ada.github.io/course](https://ada.github.io/course/)'
+    """
+    owner, _slash, project = name.partition("/")
+    place = f"{owner.lower()}.github.io/{project}"
+    return f"[{place}](https://{place}/)" if name else ""
 
 
 def _colab(name: str, match: re.Match[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from course import testing
 from course.address import stamp_address
 from course.files import NOTEBOOKS, REPOSITORY, lesson_pairs, notebook_paths, pair_of
+from course.install import add_install
 from course.lab import open_lab
 from course.lessons import find_lessons, lesson_parameters
 from course.notebooks.editions import stale_cells, stamp
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser, commands = new_parser("course")
+    add_install(commands)
     _add_run(commands)
     _add_lab(commands)
     _add_test(commands)
@@ -94,10 +96,16 @@ def _add_lab(commands: Any) -> None:
     lab = add_command(
         commands,
         "lab",
-        _("Open JupyterLab on the first lesson."),
-        "course lab --language en",
+        _("Open JupyterLab on your copies of the lessons, in work/."),
+        "course lab --lesson 3 --language en",
         _lab,
         editions=LANGUAGES,
+    )
+    _add_numbers(lab, _("numbers of lessons, the first to open; every lesson when none is given"))
+    lab.add_argument(
+        "--afresh",
+        action="store_true",
+        help=_("begin these lessons again; your copies as they were go to work/earlier/"),
     )
     lab.add_argument(
         "--no-browser",
@@ -307,7 +315,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _lab(arguments: argparse.Namespace) -> int:
-    return open_lab(REPOSITORY, arguments.language or "fr", browser=arguments.browser)
+    return open_lab(
+        REPOSITORY,
+        arguments.language or "fr",
+        arguments.numbers,
+        afresh=arguments.afresh,
+        browser=arguments.browser,
+    )
 
 
 def _site(_arguments: argparse.Namespace) -> int:

@@ -126,19 +126,22 @@ def to_mathml(latex: str, *, display: bool = False) -> str:
     >>> to_mathml("x^2")
     '<math xmlns="http://www.w3.org/1998/Math/MathML"
     display="inline"><mrow><msup><mi>x</mi><mn>2</mn></msup></mrow></math>'
-    >>> to_mathml(r"\left( x")
-    '<code>\\left( x</code>'
+    >>> to_mathml(r"\left( x"), to_mathml(r"\unheard x")
+    ('<code>\\left( x</code>', '<code>\\unheard x</code>')
     """
     # The converter takes align* for what amsmath calls aligned or split, and finds the
     # letter of \mathcal F only between braces.
     plain = re.sub(r"\\(begin|end)\{(?:aligned|split)\}", r"\\\1{align*}", latex)
     plain = re.sub(r"\\(math(?:cal|bb|bf|rm|frak|sf|tt))\s+(\w)", r"\\\1{\2}", plain)
+    plain = re.sub(r"\\arg(?![A-Za-z])", r"\\operatorname{arg}", plain)
     try:
-        return latex2mathml.converter.convert(plain, display="block" if display else "inline")
+        mathml = latex2mathml.converter.convert(plain, display="block" if display else "inline")
     # The converter's errors share no base class of their own, and a formula that it cannot read
     # is still worth showing.
     except Exception:
-        return f"<code>{escape(latex)}</code>"
+        mathml = "\\"
+    # A command that it does not know it shows as it stands.
+    return f"<code>{escape(latex)}</code>" if "\\" in mathml else mathml
 
 
 class _Renderer(IPythonRenderer):

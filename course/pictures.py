@@ -8,11 +8,11 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from course.files import write_whole
 from course.notebooks.normaliser import read_notebook
 from course_utils import diagrams
 from course_utils.diagrams.style import NARROWEST, SMALL, WIDEST
 from course_utils.i18n import LANGUAGES, _, speaking
+from course_utils.whole import write_whole
 
 __all__ = [
     "FIGURES",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import difflib
 import keyword
 import math
@@ -13,11 +14,15 @@ from typing import Any
 
 import nbformat
 
+from course_utils.experiments import Spec
 from course_utils.i18n import _
 
 __all__ = ["check_parameters", "literal", "load_profile", "parameters_of", "profile_path"]
 
 PARAMETERS_TAG = "parameters"
+RECIPE = "recipe"
+# The fields of a spec that a lesson fills in itself; a recipe has the others.
+OF_THE_LESSON = {"family", "depth", "seed", "dataset", "dataset_options", "family_options"}
 
 
 def profile_path(folder: Path, name: str) -> Path:
@@ -69,7 +74,7 @@ def load_profile(path: Path, notebooks: Mapping[str, Path]) -> dict[str, dict[st
     Traceback (most recent call last):
     ...
     ValueError: Profile 'cpu' names the lesson '03_degredation', which is not there (did you mean
-    '03_degradation'?).
+    '03_degradation'?); the lessons are: 03_degradation.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -90,11 +95,13 @@ def load_profile(path: Path, notebooks: Mapping[str, Path]) -> dict[str, dict[st
         if lesson not in notebooks:
             raise ValueError(
                 _(
-                    "Profile {profile!r} names the lesson {lesson!r}, which is not there{hint}."
+                    "Profile {profile!r} names the lesson {lesson!r}, which is not there{hint}; "
+                    "the lessons are: {there}."
                 ).format(
                     profile=path.stem,
                     lesson=lesson,
                     hint=_hint(lesson, notebooks),
+                    there=", ".join(notebooks),
                 )
             )
     return {
@@ -148,8 +155,9 @@ def check_parameters(
         lesson: the lesson's stem, for the messages.
 
     Raises:
-        ValueError: a name that is no Python name or that the lesson does not have, or a value of
-            the wrong type, or that a notebook cannot hold.
+        ValueError: a name that is no Python name or that the lesson does not have, a setting that
+            a ``recipe`` does not have, or a value of the wrong type or that a notebook cannot
+            hold.
 
     >>> check_parameters({"rate": 1}, {"rate": 0.1, "epochs": 20}, "quick", "03_degradation")
     {'rate': 1.0}
@@ -198,8 +206,29 @@ def check_parameters(
                     got=_type_name(value),
                 )
             )
+        if name == RECIPE and isinstance(value, dict):
+            _check_recipe(value, profile, lesson)
         checked[name] = _as(value, own[name])
     return checked
+
+
+def _check_recipe(recipe: Mapping[str, Any], profile: str, lesson: str) -> None:
+    """Refuse a setting that no run has, before the lesson comes to it."""
+    known = [field.name for field in dataclasses.fields(Spec) if field.name not in OF_THE_LESSON]
+    for key in recipe:
+        if key not in known:
+            raise ValueError(
+                _(
+                    "Profile {profile!r}, lesson {lesson!r}: a recipe has no setting "
+                    "{key!r}{hint}. It has: {known}."
+                ).format(
+                    profile=profile,
+                    lesson=lesson,
+                    key=key,
+                    hint=_hint(key, known),
+                    known=", ".join(known),
+                )
+            )
 
 
 def literal(name: str, value: Any) -> Any:
@@ -285,8 +314,15 @@ def _type_name(value: Any) -> str:
 
 
 def _hint(name: str, there: Iterable[str]) -> str:
-    """The closest names that exist, to follow the wrong one in a sentence; empty if none is."""
-    close = difflib.get_close_matches(name, there)
+    """The closest names that exist, to follow the wrong one in a sentence; empty if none is.
+
+    >>> _hint("3", ["03_degradation", "04_densenet"])
+    " (did you mean '03_degradation'?)"
+    """
+    names = list(there)
+    close = difflib.get_close_matches(name, names) or [
+        one for one in names if name.isdecimal() and one.startswith(f"{int(name):02d}_")
+    ]
     if not close:
         return ""
     return " " + _("(did you mean {names}?)").format(names=", ".join(map(repr, close)))

@@ -22,7 +22,7 @@ from traitlets import Type, default
 from course.lessons import LessonFile, find_lessons, lesson_parameters
 from course.pages import card_of, mark_stopped, page, write_index
 from course.profiles import literal
-from course_utils.i18n import LANGUAGES, _
+from course_utils.i18n import LANGUAGES, _, speaking
 
 __all__ = ["Outcome", "ThisPython", "build_index", "inject_profile", "run_lessons"]
 
@@ -104,7 +104,8 @@ def run_lessons(
         folder = root / "build" / lesson.language
         folder.mkdir(parents=True, exist_ok=True)
         executed = folder / f"{lesson.stem}.ipynb"
-        error = _execute(lesson, executed, values, progress)
+        with speaking(lesson.language):  # as what the lesson itself says is
+            error = _execute(lesson, executed, values, progress)
         notebook = nbformat.read(executed, as_version=4)
         if error is not None:
             mark_stopped(notebook, error)

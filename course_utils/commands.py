@@ -45,7 +45,7 @@ def new_parser(program: str) -> tuple[argparse.ArgumentParser, Any]:
         allow_abbrev=False,
     )
     _add_common(parser, LANGUAGES, _("language of the messages"))
-    parser.set_defaults(language=None, debug=False)
+    parser.set_defaults(language=None, debug=False, editions=())
     return parser, parser.add_subparsers(required=True, metavar=_("COMMAND"))
 
 
@@ -66,7 +66,8 @@ def add_command(
         summary: what it does, in a sentence.
         example: the words of a call, after ``python -m``.
         handler: what carries it out; none for a command that has commands of its own.
-        editions: those that ``--language`` chooses from, where it chooses the edition too.
+        editions: those that ``--language`` chooses from, where it chooses the edition too; the
+            first one, and its language, by default.
 
     >>> parser = argparse.ArgumentParser()
     >>> _draw = add_command(parser.add_subparsers(), "draw", "Draw.", "course draw", lambda _: 0)
@@ -83,7 +84,7 @@ def add_command(
         allow_abbrev=False,
     )
     if handler is not None:
-        parser.set_defaults(handler=handler)
+        parser.set_defaults(handler=handler, editions=editions)
         _add_common(
             parser,
             editions or LANGUAGES,
@@ -127,6 +128,8 @@ def carry_out(
         set_language(language)
     _have_argparse_speak()
     arguments = make_parser().parse_args(argv)
+    if arguments.editions and arguments.language is None:
+        set_language(arguments.editions[0])
     handler: Handler = arguments.handler
     try:
         with warnings.catch_warnings():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import zip_longest
 from typing import NoReturn
 
 from course_utils.i18n import _
@@ -16,6 +19,8 @@ __all__ = ["Table"]
 @dataclass(frozen=True)
 class Table:
     """A table: one header a column, one text a cell.
+
+    In a terminal that is too narrow for it, columns become narrower and their texts several lines.
 
     Args:
         headers: the columns' names.
@@ -46,10 +51,14 @@ class Table:
 
     def __str__(self) -> str:
         texts = self._texts()
-        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+        widths = _widths(texts, shutil.get_terminal_size().columns)
         return "\n".join(
-            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+            "  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip()
             for row in texts
+            for line in zip_longest(
+                *(_wrapped(text, width) for text, width in zip(row, widths, strict=True)),
+                fillvalue="",
+            )
         )
 
     __repr__ = __str__
@@ -65,6 +74,26 @@ class Table:
     def _tagged(self) -> Iterable[tuple[list[str], str, str]]:
         for index, row in enumerate(self._texts()):
             yield (row, 'th scope="col"', "th") if index == 0 else (row, "td", "td")
+
+
+def _widths(texts: Sequence[Sequence[str]], room: int) -> list[int]:
+    """How wide each column is so that all fit in ``room``, if they can without a broken word."""
+    columns = list(zip(*texts, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    least = [max(len(word) for text in column for word in text.split(" ")) for column in columns]
+    while sum(widths) + 2 * (len(widths) - 1) > room:
+        excess = [width - word for width, word in zip(widths, least, strict=True)]
+        if max(excess) <= 0:
+            break
+        widths[excess.index(max(excess))] -= 1
+    return widths
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """A cell's lines; words and numbers stay whole."""
+    if len(text) <= width:
+        return [text]
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def __getattr__(name: str) -> NoReturn:

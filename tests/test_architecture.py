@@ -15,9 +15,9 @@ LONGEST = 80
 
 # From the ground up: a room imports from its own floor's rooms never, from those below at will.
 FLOORS = (
-    {"i18n"},
+    {"i18n", "whole"},
     {"moved"},
-    {"arguments", "inference", "tables", "commands", "hosted"},
+    {"arguments", "inference", "tables", "commands", "hosted", "answers"},
     {"datasets", "models", "head"},
     {"training", "cam", "detection", "localization"},
     {"experiments", "lesson"},

@@ -26,7 +26,10 @@ def text_of(name: str) -> str:
 
 
 DOCUMENTS = ["README.md", "README.fr.md", "CONTRIBUTING.md"]
-PINS = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text_of("requirements.txt"), re.MULTILINE))
+PIN_FILES = ("requirements.txt", "requirements-dev.txt")
+LEARNERS, PINS = (
+    dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", text_of(name), re.MULTILINE)) for name in PIN_FILES
+)
 PROJECT = tomllib.loads(text_of("pyproject.toml"))
 TARGETS = dict(re.findall(r"^([a-z-]+):.*?## (.+)$", text_of("Makefile"), re.MULTILINE))
 
@@ -34,10 +37,11 @@ needs_make = pytest.mark.skipif(
     sys.platform == "win32" or shutil.which("make") is None,
     reason="make is not there, or is not the one of Linux and macOS",
 )
-# A Python whose `venv` puts itself in .venv.
-COPIES_ITSELF = 'if [ "$2" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; fi'
+# A Python that installs the course by putting itself in .venv.
+COPIES_ITSELF = 'if [ "$3" = install ]; then mkdir -p .venv/bin; cp "$0" .venv/bin/python; fi'
 # What a make that runs these tests hands on to the makes they start.
-INHERITED = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "LESSON", "EDITION", "PROFILE", "REPO", "PYTHON"}
+VARIABLES = set(re.findall(r"^([A-Z]+)\s*\?=", text_of("Makefile"), re.MULTILINE))
+INHERITED = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", *VARIABLES}
 
 
 def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -50,7 +54,7 @@ def make(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[st
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """A folder with the Makefile and what it reads, and a stand-in for Python."""
-    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+    for name in ("Makefile", *PIN_FILES, "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
@@ -73,8 +77,7 @@ def test_the_readme_shows_every_make_command() -> None:
 
 
 def test_every_make_argument_shown_is_one_the_makefile_reads() -> None:
-    known = set(re.findall(r"^([A-Z]+)\s*\?=", text_of("Makefile"), re.MULTILINE))
-    assert set(re.findall(r"\b([A-Z]+)=", text_of("README.md"))) == known
+    assert set(re.findall(r"\b([A-Z]+)=", text_of("README.md"))) == VARIABLES
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, "Makefile"])
@@ -142,6 +145,8 @@ def test_make_alone_lists_every_command_with_what_it_does() -> None:
         ("colab", ["LESSON=3", "EDITION=en"], ".ci/colab.py --language en --lesson 3"),
         ("badges", ["REPO=ada/course"], "-m course badges --repo 'ada/course'"),
         ("check", [], "-m course test --fast"),
+        ("lab", ["LESSON=3", "EDITION=en"], "-m course lab --language en --lesson 3"),
+        ("lab", ["LESSON=3", "AFRESH=yes"], "-m course lab --language fr --lesson 3 --afresh"),
     ],
 )
 def test_make_hands_arguments_on(
@@ -160,18 +165,45 @@ def test_an_address_that_is_not_given_is_asked_for(bare: Path) -> None:
 
 
 @needs_make
-def test_an_old_python_is_a_sentence(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = make("-n", "run", folder=bare).stdout
-    (check,) = re.findall(r"^python3 -c '(.+)'$", commands, re.MULTILINE)
-    with pytest.raises(SystemExit) as end:
-        exec(check)
-    assert end.value.code is None
-    monkeypatch.setattr(sys, "version_info", (3, 10, 14))
-    monkeypatch.setattr(sys, "version", "3.10.14 (main)")
-    with pytest.raises(
-        SystemExit, match=r"needs Python 3\.11 or newer, and .* is Python 3\.10\.14"
-    ):
-        exec(check)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["lab", "PROFILE=quick"], "make lab does not use PROFILE; it uses AFRESH EDITION LESSON"),
+        (["run", "LESON=3"], "make run does not use LESON; it uses EDITION LESSON PROFILE"),
+        (["site", "EDITION=fr"], "make site does not use EDITION; it uses PYTHON TORCH"),
+        (["run", "REPO=ada/course"], "make run does not use REPO"),
+    ],
+)
+def test_an_argument_that_a_command_does_not_use_is_told_and_nothing_runs(
+    arguments: list[str], said: str, bare: Path
+) -> None:
+    python = fake_python(bare, COPIES_ITSELF)
+    answer = make(*arguments, f"PYTHON={python}", folder=bare)
+    assert answer.returncode != 0
+    assert said in answer.stderr
+    assert not (bare / ".venv").exists()
+
+
+@needs_make
+def test_what_a_command_is_said_to_take_is_what_it_uses() -> None:
+    for target, about in TARGETS.items():
+        taken = re.search(r" \(([A-Z, ]+)\)$", about)
+        listed = set(re.findall("[A-Z]+", taken[1])) if taken else set()
+        (used,) = re.findall(rf"^USES_{target} *:= (.*)$", text_of("Makefile"), re.M) or [""]
+        assert listed - {"TORCH"} == set(used.split()), target
+
+
+@needs_make
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [("lab", "install"), ("install", "install"), ("check", "install --dev")],
+)
+def test_learners_get_their_pins_and_contributors_all(target: str, words: str, bare: Path) -> None:
+    commands = make("-n", target, "TORCH=cpu", folder=bare).stdout.split("\n")
+    installs = [line for line in commands if "course install" in line]
+    assert [" ".join(line.split()) for line in installs] == [
+        f"COURSE_LANGUAGE=fr python3 -m course {words} --torch cpu"
+    ]
 
 
 @needs_make
@@ -190,7 +222,7 @@ def test_nothing_is_installed_twice_until_the_pins_change(bare: Path) -> None:
 
     def installs() -> int:
         assert make("run", f"PYTHON={python}", folder=bare).returncode == 0
-        return log.read_text(encoding="utf-8").count("pip install")
+        return log.read_text(encoding="utf-8").count("course install")
 
     pins = bare / "requirements.txt"
     assert installs() == 1
@@ -221,12 +253,21 @@ def test_cleaning_keeps_the_records_of_experiments(bare: Path) -> None:
     assert [folder.name for folder in (bare / "build").iterdir()] == ["records"]
 
 
-def test_torch_is_pinned_where_every_reader_of_the_pin_finds_it() -> None:
-    # Elsewhere the line of the README is repeated, which tests/test_github.py looks at.
-    for name in ("torch", "torchvision"):
-        pin = f"{name}=={PINS[name]}"
-        assert pin in PROJECT["tool"]["uv"]["constraint-dependencies"]
-        assert pin in text_of("README.md")
+def test_torch_is_pinned_in_the_release_that_the_project_holds() -> None:
+    pins = [f"{name}=={LEARNERS[name]}" for name in ("torch", "torchvision")]
+    assert pins == PROJECT["tool"]["uv"]["constraint-dependencies"]
+
+
+def test_learners_have_the_versions_that_the_course_is_checked_with_and_fewer() -> None:
+    assert LEARNERS.items() < PINS.items()
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = {
+        re.split(r"[<>=\[]", line)[0]
+        for line in [*PROJECT["project"]["dependencies"], *extras["run"]]
+    }
+    assert wanted <= LEARNERS.keys()
+    tools = {"mypy", "playwright", "sphinx", "dask", "captum", "pytest", "ruff", "uv"}
+    assert tools <= PINS.keys() and not tools & LEARNERS.keys()
 
 
 def test_the_pins_leave_to_torch_what_torch_brings() -> None:
@@ -239,12 +280,13 @@ def test_every_requirement_has_its_exact_pin_those_of_every_extra_too() -> None:
     wanted = [*PROJECT["project"]["dependencies"], *itertools.chain(*extras.values())]
     names = {re.split(r"[<>=\[]", line)[0] for line in wanted} - {PROJECT["project"]["name"]}
     assert names <= PINS.keys()
-    lines = [line for line in text_of("requirements.txt").splitlines() if not re.match("#|$", line)]
+
+
+@pytest.mark.parametrize("name", PIN_FILES)
+def test_every_pin_is_exact_and_they_say_how_they_were_made_and_name_no_index(name: str) -> None:
+    pins = text_of(name)
+    lines = [line for line in pins.splitlines() if not re.match("#|$", line)]
     assert all(re.match(r"[a-z0-9.-]+==[\w.]+( ; |\s*#|$)", line) for line in lines)
-
-
-def test_the_pins_say_how_they_were_made_and_name_no_index() -> None:
-    pins = text_of("requirements.txt")
     assert "make pins" in pins.splitlines()[1]
     assert "://" not in pins
     assert not re.search(r"^-", pins, re.MULTILINE)
@@ -252,7 +294,7 @@ def test_the_pins_say_how_they_were_made_and_name_no_index() -> None:
 
 def test_the_workflow_sets_up_as_the_readme_tells_readers_to() -> None:
     workflow = text_of(".github/workflows/test.yml")
-    (windows,) = re.findall(r"^py (-m venv .*)$", text_of("README.md"), re.MULTILINE)
-    assert windows in workflow
+    (windows,) = re.findall(r"^py -3\.\d+ (-m course install)$", text_of("README.md"), re.MULTILINE)
+    assert f"python {windows} --dev" in workflow
     assert "bash .ci/run" in workflow
     assert text_of(".ci/run").splitlines()[-1] == "make test"

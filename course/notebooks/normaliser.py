@@ -19,8 +19,9 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from course.files import REPOSITORY, write_whole
+from course.files import REPOSITORY
 from course_utils.i18n import _
+from course_utils.whole import write_whole
 
 __all__ = [
     "Machine",

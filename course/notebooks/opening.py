@@ -22,9 +22,9 @@ __all__ = ["opening_cell", "opening_source", "put_openings", "with_opening"]
 ID = "opening"
 POSITION = 1  # after the title
 
-# The same in both languages, and quick at home: it looks for two names and stops there.
+# Quick at home: it looks for two names and stops there.
 _SOURCE = """\
-# @title Colab, Kaggle : installer le cours – set the course up
+# @title TITLE
 import os
 import sys
 from importlib.util import find_spec
@@ -35,22 +35,35 @@ if hosted and not find_spec("course_utils"):
     address = "ADDRESS"
     if not address:
         sys.exit(
-            "Ce carnet ne sait pas d'où vient le cours : ouvrez-le depuis un dépôt où la commande "
-            "`make badges` a été lancée. – This notebook does not know where the course comes "
-            "from: open it from a repository where `make badges` was run."
+            "NOWHERE "
+            "`make badges` WAS_RUN."
         )
     if not Path("course").is_dir() and os.system(f"git clone -q --depth 1 {address} course"):
-        sys.exit(f"Activez l'accès à internet – switch internet access on: {address}")
+        sys.exit(f"OFFLINE{address}")
     os.chdir("course")
     sys.path.insert(0, str(Path.cwd()))
 if hosted:
     from course_utils.hosted import prepare
 
     prepare()"""
+_WORDS = {
+    "fr": {
+        "TITLE": "Colab, Kaggle : installer le cours",
+        "NOWHERE": "Ce carnet ne sait pas d'où vient le cours : ouvrez-le depuis un dépôt où",
+        "WAS_RUN": "a été lancé",
+        "OFFLINE": "Activez l'accès à Internet : ",
+    },
+    "en": {
+        "TITLE": "Colab, Kaggle: set the course up",
+        "NOWHERE": "This notebook does not know the course: open it from a repository where",
+        "WAS_RUN": "was run",
+        "OFFLINE": "Switch internet access on: ",
+    },
+}
 
 
-def opening_source(name: str) -> str:
-    """What the cell runs.
+def opening_source(name: str, language: str) -> str:
+    """What the cell runs, and says in the language of the edition.
 
     On Colab and Kaggle it fetches the course, makes its folder the current one, and installs what
     a lesson imports and is missing. Elsewhere it does nothing.
@@ -58,18 +71,23 @@ def opening_source(name: str) -> str:
     Args:
         name: the repository, ``owner/name`` on GitHub; with an empty text the cell says, there
             only, that the address is not known.
+        language: ``"fr"`` or ``"en"``.
 
-    >>> 'address = "https://github.com/ada/course"' in opening_source("ada/course")
-    True
+    >>> opening_source("ada/course", "en").splitlines()[0]
+    '# @title Colab, Kaggle: set the course up'
     """
-    return _SOURCE.replace("ADDRESS", f"{SITE}/{name}" if name else "")
+    source = _SOURCE.replace("ADDRESS", f"{SITE}/{name}" if name else "")
+    for mark, words in _WORDS[language].items():
+        source = source.replace(mark, words)
+    return source
 
 
-def opening_cell(name: str) -> NotebookNode:
-    """The cell as it is committed in the French edition, run once and silent.
+def opening_cell(name: str, language: str = "fr") -> NotebookNode:
+    """The cell as it is committed in one edition, run once and silent.
 
     Args:
         name: the repository, ``owner/name`` on GitHub, or an empty text.
+        language: ``"fr"`` or ``"en"``; an English cell says which French cell it translates.
     """
     # Folded wherever that can be said: on Colab, in JupyterLab, on the pages of the site.
     metadata = {
@@ -78,8 +96,10 @@ def opening_cell(name: str) -> NotebookNode:
         "tags": ["hide-input", "setup"],
     }
     cell: NotebookNode = new_code_cell(
-        opening_source(name), id=ID, metadata=metadata, execution_count=1
+        opening_source(name, language), id=ID, metadata=metadata, execution_count=1
     )
+    if language != "fr":
+        cell.metadata["translation_of"] = source_hash(opening_source(name, "fr"))
     return cell
 
 
@@ -92,9 +112,7 @@ def with_opening(notebook: NotebookNode, language: str, name: str) -> NotebookNo
         name: the repository, ``owner/name`` on GitHub, or an empty text.
     """
     answer = normalise(notebook)
-    cell = opening_cell(name)
-    if language != "fr":
-        cell.metadata["translation_of"] = source_hash(cell.source)
+    cell = opening_cell(name, language)
     rest = [one for one in answer.cells if one.id != ID]
     answer.cells = [*rest[:POSITION], cell, *rest[POSITION:]]
     return normalise(answer)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from importlib.metadata import distribution
 from pathlib import Path
 
 from fontTools.ttLib import TTFont
+from tqdm import tqdm
 
 from course.site.sources import write_front_page, write_sources
 from course_utils.i18n import LANGUAGES, _
@@ -37,14 +40,17 @@ def build_site(root: Path, site: Path | None = None) -> Path:
     work = site.with_name(f"{site.name}-sources")
     for earlier in (site, work):
         shutil.rmtree(earlier, ignore_errors=True)
-    for language in LANGUAGES:
-        write_sources(root, language, work / language / "sources")
+    cards = {
+        language: write_sources(root, language, work / language / "sources")
+        for language in LANGUAGES
+    }
     # Both at a time: each takes one core, and most of it goes into reading the notebooks.
     running = {}
     for language in LANGUAGES:
         folder = work / language
         command = sphinx_command("html", language, folder / "sources", folder / "html")
         running[language] = subprocess.Popen([*command, "--quiet", "--fail-on-warning"], cwd=root)
+    _show_progress(running.values(), work)
     failed = [language for language, process in running.items() if process.wait() != 0]
     if failed:
         raise ValueError(
@@ -57,7 +63,19 @@ def build_site(root: Path, site: Path | None = None) -> Path:
     for language in LANGUAGES:
         shutil.move(work / language / "html", site / language)
     _write_font(site / "STIXTwoMath.woff")
-    return write_front_page(site)
+    return write_front_page(site, cards)
+
+
+def _show_progress(running: Iterable[subprocess.Popen[bytes]], work: Path) -> None:
+    """Until all of these have ended, a bar: Sphinx reads every page, then writes it."""
+    kinds = (".md", ".ipynb", ".rst")
+    pages = sum(page.suffix in kinds for page in work.glob("*/sources/**/*"))
+    with tqdm(total=2 * pages, desc=_("web edition"), unit="page", leave=False) as bar:
+        while any(process.poll() is None for process in running):
+            there = [*work.glob("*/doctrees/**/*.doctree"), *work.glob("*/html/**/*.html")]
+            bar.n = min(len(there), 2 * pages)
+            bar.refresh()
+            time.sleep(1)
 
 
 def _write_font(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -28,8 +29,8 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
-def write_sources(root: Path, language: str, folder: Path) -> None:
-    """Write everything that Sphinx reads for one language.
+def write_sources(root: Path, language: str, folder: Path) -> list[tuple[str, Card]]:
+    """Write everything that Sphinx reads for one language, and answer the card of each lesson.
 
     Args:
         root: the folder of the course.
@@ -51,19 +52,26 @@ def write_sources(root: Path, language: str, folder: Path) -> None:
             cards=cards, gallery=gallery, words=_home_words()
         )
         (folder / "index.md").write_text(home, encoding="utf-8")
+    return cards
 
 
-def write_front_page(site: Path) -> Path:
-    """Write the page that leads to each language, and answer its path.
+def write_front_page(site: Path, cards: Mapping[str, Sequence[tuple[str, Card]]]) -> Path:
+    """Write the page that leads to each language and its lessons, and answer its path.
 
     Args:
         site: the folder that holds the folders of the languages.
+        cards: of each language, its lessons' stems and cards.
 
     Raises:
         OSError: the page cannot be written.
     """
     page = site / "index.html"
-    html = _TEMPLATES.get_template("front.html").render(names=LANGUAGE_NAMES)
+    editions = []
+    for language, lessons in cards.items():
+        with speaking(language):
+            words = _home_words() | {"read": _("Read the course in English")}
+        editions.append((language, words, lessons))
+    html = _TEMPLATES.get_template("front.html").render(editions=editions)
     page.write_text(html, encoding="utf-8")
     return page
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from course.files import NOTEBOOKS, write_whole
+from course.files import NOTEBOOKS
 from course.notebooks import markdown
+from course_utils.whole import write_whole
 
 __all__ = [
     "Term",

@@ -28,6 +28,7 @@ __all__ = [
 
 # One of Okabe and Ito's colour-blind-safe hues each; the icon and the word say the same.
 _CORRECT, _WRONG, _BLANK = "#009E73", "#D55E00", "#0072B2"
+_EMPHASIS = re.compile(r"(?<![\w*])\*(?=\S)([^*]+?)(?<=\S)\*(?![\w*])")
 _MOST_NUMBERS = 12  # that are quoted one by one
 
 
@@ -66,7 +67,8 @@ class Feedback:
 
     def __str__(self) -> str:
         text = _("{verdict}: {message}").format(verdict=self.verdict, message=self.message)
-        return text if self.hint is None else text + "\n" + _("Hint: {hint}").format(hint=self.hint)
+        hint = "" if self.hint is None else "\n" + _("Hint: {hint}").format(hint=self.hint)
+        return _plain(text + hint)
 
     def _icon_and_colour(self) -> tuple[str, str]:
         if self.passed is None:
@@ -108,8 +110,26 @@ class _Printer(Protocol):
 
 
 def _escape(text: str) -> str:
-    """``text`` as HTML, what stands between backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    """``text`` as HTML: what stands between backticks as code, between asterisks emphasised.
+
+    >>> _escape("what it *reads*: `a * b * c`, and f*")
+    'what it <em>reads</em>: <code>a * b * c</code>, and f*'
+    """
+    parts = re.split(r"`([^`]+)`", html.escape(text))
+    parts[::2] = [_EMPHASIS.sub(r"<em>\1</em>", part) for part in parts[::2]]
+    parts[1::2] = [f"<code>{part}</code>" for part in parts[1::2]]
+    return "".join(parts)
+
+
+def _plain(text: str) -> str:
+    """``text`` as a terminal shows it, which has no emphasis.
+
+    >>> _plain("what it *reads*: `a * b * c`")
+    'what it reads: `a * b * c`'
+    """
+    parts = re.split(r"(`[^`]+`)", text)
+    parts[::2] = [_EMPHASIS.sub(r"\1", part) for part in parts[::2]]
+    return "".join(parts)
 
 
 class Stop(Exception):

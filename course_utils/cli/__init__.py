@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from course_utils.cli.data import add_data
 from course_utils.cli.sweep import add_sweep
 from course_utils.commands import REFUSED, carry_out, new_parser
 from course_utils.i18n import _
@@ -38,4 +39,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser, commands = new_parser("course_utils")
     add_sweep(commands)
+    add_data(commands)
     return parser

@@ -260,6 +260,17 @@ class Dataset:
     source: str = "tensors given by the caller"
     name: str = "own"
 
+    @property
+    def credit(self) -> str:
+        """Whose images these are, shortly and in the reader's language; see ``source``."""
+        credits = {
+            "digits": _("scikit-learn's handwritten digits (UCI)"),
+            "digit_scenes": _("scenes made of scikit-learn's handwritten digits (UCI)"),
+            "cifar10": "CIFAR-10 (Krizhevsky, 2009)",
+            "fashion_mnist": "Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017)",
+        }
+        return credits.get(self.name, self.source)
+
     def __post_init__(self) -> None:
         for side, split in (("train", self.train), ("test", self.test)):
             if not isinstance(split, Split):

@@ -266,8 +266,9 @@ def _check_files(folder: Path, published: _Published, verify: bool) -> None:
             raise FileNotFoundError(
                 _(
                     "{title} is not on this machine: there is no {file} in {folder}; fetch it with "
-                    'datasets.load("{name}", download=True) (about {megabytes} MB), put its files '
-                    "in that folder, or say with root= where they are."
+                    "`python -m course_utils data {name}` (about {megabytes} MB), which is "
+                    '`load("{name}", download=True)` in a notebook, put its files in that folder, '
+                    "or say with root= where they are."
                 ).format(
                     title=published.title,
                     file=file,

@@ -23,7 +23,7 @@ from course_utils.experiments.progress import news_of
 from course_utils.experiments.record import Record, describe_machine, peak_megabytes
 from course_utils.experiments.running import prepared, recipe_of
 from course_utils.experiments.spec import Spec
-from course_utils.i18n import _, duration
+from course_utils.i18n import _, duration, number
 from course_utils.tables import Table
 from course_utils.training import evaluate, fit
 
@@ -100,7 +100,7 @@ def estimate(
         records: those there are.
         executor: where the runs will be; one trial is done there for each net, all at once, so
             that they are in each other's way as the runs will be.
-        progress: show a bar, where the output is a terminal.
+        progress: show a bar, or say what is being done where the output is no terminal.
 
     Returns:
         An estimate a spec, without the specs whose trial failed: their runs will say why.
@@ -114,18 +114,23 @@ def estimate(
     unknown = dict.fromkeys(map(_any_seed, wanted)).keys() - known.keys()
     # The shallowest first: the peak of a process that does several is then that of the last.
     in_turn = sorted(unknown, key=lambda spec: spec.depth)
+    shown = progress and bool(in_turn)
+    said = _("timing a few steps of each net")
+    if shown and not sys.stderr.isatty():
+        print(f"{said}…", file=sys.stderr, flush=True)
     with (
         postponed() as let_through,
         tqdm(
             total=len(in_turn),
-            desc=_("timing a few steps of each net"),
+            desc=said,
             leave=False,
-            disable=None if progress and in_turn else True,  # None: unless it is a terminal
+            disable=not (shown and sys.stderr.isatty()),
         ) as bar,
     ):
         trials = {spec: executor.submit(trial, spec) for spec in in_turn}
         while (trying := wait(trials.values(), PATIENCE)).not_done:
-            bar.update(len(trying.done) - bar.n)
+            bar.n = len(trying.done)
+            bar.refresh()  # the clock goes on
             if news := news_of(executor):
                 bar.write(news, file=sys.stderr)
             let_through()
@@ -182,7 +187,9 @@ def plan(
         one = next((estimates[spec] for spec in runs if spec in estimates), None)
         cost = ["–", "–", "–"]
         if one is not None:
-            memory = "–" if one.megabytes is None else f"{one.megabytes:.0f} MB"
+            memory = "–"
+            if one.megabytes is not None:
+                memory = _("{number} MB").format(number=number(round(one.megabytes), 6))
             cost = [duration(one.seconds), memory, sources[one.source]]
         done = sum(spec in found for spec in runs)
         rows.append([f"{family}-{depth}", done, len(runs) - done, *cost])

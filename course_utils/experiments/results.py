@@ -8,18 +8,18 @@ from statistics import median
 
 from course_utils.experiments.record import Record
 from course_utils.experiments.spec import Spec
-from course_utils.experiments.statistics import spread
-from course_utils.i18n import _, number
+from course_utils.i18n import _, number, percent
 from course_utils.tables import Table
 
 __all__ = ["results"]
 
 
 def results(records: Iterable[Record]) -> Table:
-    """One line a net: median error over the seeds, lowest and highest, cost, time.
+    """One line a net: the errors over the seeds, the number of weights, the time.
 
-    Nets of one family and depth that were trained otherwise, or have other options, have a line
-    each, which names what tells them apart.
+    An error is the median, with the lowest and the highest where there are several seeds. Nets of
+    one family and depth that were trained otherwise, or have other options, have a line each, which
+    names what tells them apart.
 
     Args:
         records: of one experiment.
@@ -34,19 +34,19 @@ def results(records: Iterable[Record]) -> Table:
         [
             _("net"),
             _("seeds"),
-            _("training error [lowest, highest]"),
-            _("test error [lowest, highest]"),
+            _("training error, %"),
+            _("test error, %"),
             _("parameters"),
-            _("seconds a run"),
+            _("s a run"),
         ],
         [
             [
                 name,
                 len(runs),
-                spread([run.train_error for run in runs]),
-                spread([run.test_error for run in runs]),
+                _spread([run.train_error for run in runs]),
+                _spread([run.test_error for run in runs]),
                 number(runs[0].parameters, 12),
-                f"{median(run.seconds for run in runs):.0f}",
+                number(round(median(run.seconds for run in runs)), 9),
             ]
             for name, runs in zip(_names(list(groups)), groups.values(), strict=True)
         ],
@@ -66,3 +66,15 @@ def _names(specs: Sequence[Spec]) -> list[str]:
             if len(alike) > 1 and "source" not in telling:
                 names[place] = ", ".join([name, *said])
     return names
+
+
+def _spread(shares: Sequence[float]) -> str:
+    """As :func:`~course_utils.experiments.statistics.spread`, the unit left to the header.
+
+    >>> _spread([0.25]), _spread([0.5, 0.125, 0.25])
+    ('25.0', '25.0 [12.5–50.0]')
+    """
+    middle, low, high = (
+        percent(share).rstrip("%").rstrip() for share in (median(shares), min(shares), max(shares))
+    )
+    return middle if len(shares) == 1 else f"{middle} [{low}–{high}]"

@@ -13,7 +13,17 @@ from course import cli, testing
 from course_utils.i18n import current_language, set_language
 
 COMMANDS = [
-    *(["run"], ["lab"], ["test"], ["site"], ["student"], ["images"], ["badges"], ["glossary"]),
+    *(
+        ["install"],
+        ["run"],
+        ["lab"],
+        ["test"],
+        ["site"],
+        ["student"],
+        ["images"],
+        ["badges"],
+        ["glossary"],
+    ),
     *(["links"], ["messages"], ["notebooks", "normalise"], ["notebooks", "stale"]),
     *(["notebooks", "translated"], ["notebooks", "opening"]),
 ]
@@ -68,7 +78,8 @@ def test_run_says_where_to_look_and_fails_with_a_lesson(
 ) -> None:
     assert cli.main(["run"]) == 1
     captured = capsys.readouterr()
-    assert "Lesson 02_bad (fr) stopped in cell [1]: OSError: no disk\n" in captured.err
+    assert "La leçon 02_bad (fr) s'est arrêtée à la cellule [1]" in captured.err
+    assert "no disk\n" in captured.err
     assert "Traceback" not in captured.err
     index = root / "build" / "index.html"
     assert str(index) in captured.out
@@ -80,7 +91,7 @@ def test_a_lesson_that_is_not_there_stops_before_anything_runs(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["run", "--lesson", "7"]) == 2
-    assert "There is no lesson 7" in capsys.readouterr().err
+    assert "Il n'y a pas de leçon 7" in capsys.readouterr().err
     assert not (root / "build").exists()
 
 
@@ -97,10 +108,11 @@ def test_the_language_chooses_the_edition_wherever_it_stands(
 ) -> None:
     opened = []
     monkeypatch.setattr(
-        cli, "open_lab", lambda _root, language, browser: opened.append((language, browser)) or 0
+        cli, "open_lab", lambda _root, language, *_more, **_options: opened.append(language) or 0
     )
     assert cli.main(arguments) == 0
-    assert opened == [(edition, True)]
+    assert opened == [edition]
+    assert current_language() == edition
 
 
 @pytest.mark.parametrize(("edition", "spoken"), [("fr", "fr"), ("all", "en")])

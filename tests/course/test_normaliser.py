@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import stat
-import sys
 from pathlib import Path, PureWindowsPath
 from typing import Any, cast
 
@@ -12,7 +10,6 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course import files
 from course.notebooks.normaliser import (
     Machine,
     machine_paths,
@@ -349,28 +346,3 @@ def test_an_id_used_twice_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not a notebook that the course can read"):
         read_notebook(tmp_path / "none.ipynb")
-
-
-def test_a_write_that_fails_leaves_the_old_file_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.ipynb"
-    path.write_bytes(b"old")
-
-    def fail(_self: Path, _target: Path) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        files.write_whole(path, b"new")
-    assert [file.name for file in tmp_path.iterdir()] == ["a.ipynb"]
-    assert path.read_bytes() == b"old"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
-def test_a_rewritten_file_keeps_its_permissions(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"old")
-    path.chmod(0o640)
-    files.write_whole(path, b"new")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640

@@ -1,7 +1,8 @@
-"""The first code cell: one text, put into every notebook, with an address from one place."""
+"""The first code cell: the same code in every notebook, with an address from one place."""
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -50,10 +51,11 @@ def pair(tmp_path: Path) -> Pair:
     return answer
 
 
-def test_the_cell_is_in_the_projects_layout(tmp_path: Path) -> None:
-    path = tmp_path / "notebooks" / "fr" / "01_small.ipynb"
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_the_cell_is_in_the_projects_layout(language: str, tmp_path: Path) -> None:
+    path = tmp_path / "notebooks" / language / "01_small.ipynb"
     path.parent.mkdir(parents=True)
-    write_notebook(path, with_opening(lesson("fr"), "fr", "ada/" + 30 * "x"))
+    write_notebook(path, with_opening(lesson(language), language, "ada/" + 30 * "x"))
     shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
     for words in (["check"], ["format", "--check"]):
         answer = subprocess.run(
@@ -72,12 +74,16 @@ def test_the_cell_opens_with_a_title_since_a_folded_cell_shows_its_first_line() 
     assert normalise(new_notebook(cells=[cell])).cells[0].metadata == cell.metadata
 
 
-def test_both_editions_get_the_same_cell_after_the_title_and_stay_in_step(pair: Pair) -> None:
+def test_both_editions_get_the_cell_in_their_language_after_the_title_and_stay_in_step(
+    pair: Pair,
+) -> None:
     assert put_openings(list(pair), "") == list(pair)
     french, english = (read_notebook(path) for path in pair)
     assert [cell.id for cell in french.cells] == ["title", "opening", "one"]
-    assert french.cells[1].source == english.cells[1].source == opening_source("")
-    assert english.cells[1].metadata["translation_of"] == source_hash(opening_source(""))
+    assert french.cells[1].source == opening_source("", "fr")
+    assert english.cells[1].source == opening_source("", "en")
+    assert english.cells[1].metadata["translation_of"] == source_hash(opening_source("", "fr"))
+    assert re.search("[éàô]", opening_source("", "fr")) and opening_source("", "en").isascii()
     assert [cell.execution_count for cell in french.cells[1:]] == [1, 2]
     assert french.cells[2].outputs == lesson("fr").cells[1].outputs
     assert check_editions(pair) == []
@@ -124,6 +130,10 @@ README = """# Course
 <!-- badges -->
 <!-- /badges -->
 
+Read it. <!-- web --><!-- /web -->
+
+git clone https://github.com/OWNER/NAME course
+
 | | French | English |
 |---|---|---|
 | 1 | [`01_a`](notebooks/fr/01_a.ipynb) | [`01_a`](notebooks/en/01_a.ipynb) |
@@ -140,6 +150,13 @@ def test_each_lesson_of_the_table_gets_a_badge_for_each_language() -> None:
     assert f"(notebooks/en/01_a.ipynb) {shown}({place}/en/01_a.ipynb) |" in stamped
     assert stamped.count(shown) == 2
     assert stamped.count("github.com/ada/course/actions/workflows/test.yml/badge.svg") == 1
+
+
+def test_the_web_edition_and_the_address_to_clone_follow() -> None:
+    stamped = address.with_badges(README, "Ada/course")
+    web = "[ada.github.io/course](https://ada.github.io/course/)"
+    assert f"Read it. <!-- web -->The web edition: {web}.<!-- /web -->\n" in stamped
+    assert "\ngit clone https://github.com/Ada/course course\n" in stamped
 
 
 def test_badges_are_replaced_and_taken_out_again() -> None:

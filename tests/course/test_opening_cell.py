@@ -17,7 +17,7 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not t
 
 
 def run_cell(
-    name: str, folder: Path, *, after: str = "", **environment: str
+    name: str, folder: Path, *, after: str = "", language: str = "en", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the first cell in ``folder``, by a Python to which the course is not installed."""
     inherited = {
@@ -31,7 +31,7 @@ def run_cell(
         "sys.meta_path = [f for f in sys.meta_path if 'editable' not in str(f).lower()]\n"
     )
     return subprocess.run(
-        [sys.executable, "-c", f"{hidden}{opening_source(name)}\n{after}"],
+        [sys.executable, "-c", f"{hidden}{opening_source(name, language)}\n{after}"],
         cwd=folder,
         env=inherited | environment,
         capture_output=True,
@@ -47,11 +47,14 @@ def test_at_home_the_cell_does_nothing_and_says_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE"])
 def test_without_an_address_the_cell_says_what_to_do(tmp_path: Path, host: str) -> None:
-    answer = run_cell("", tmp_path, **{host: "x"})
-    assert answer.returncode == 1
-    assert "open it from a repository where `make badges` was run." in answer.stderr
-    assert "ouvrez-le depuis un dépôt où la commande `make badges` a été lancée." in answer.stderr
-    assert "Traceback" not in answer.stderr
+    for language, said in (
+        ("en", "open it from a repository where `make badges` was run."),
+        ("fr", "ouvrez-le depuis un dépôt où `make badges` a été lancé."),
+    ):
+        answer = run_cell("", tmp_path, language=language, **{host: "x"})
+        assert answer.returncode == 1
+        assert said in answer.stderr
+        assert "Traceback" not in answer.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -93,7 +96,7 @@ def test_on_colab_the_cell_fetches_the_course_once_and_goes_into_its_folder(
         "print(os.environ['PYTHONPATH'] == os.getcwd())\n"
     )
     # The second time is a kernel that was restarted, and the third a cell that was run twice.
-    for body in (after, after, opening_source("ada/course") + "\n" + after):
+    for body in (after, after, opening_source("ada/course", "en") + "\n" + after):
         answer = run_cell("ada/course", content, after=body, **served)
         assert answer.returncode == 0, answer.stderr
         assert answer.stdout == "course course\nTrue\n"
@@ -109,5 +112,5 @@ def test_a_course_that_cannot_be_fetched_is_a_sentence(
     shutil.rmtree(tmp_path / "origin")
     answer = run_cell("ada/course", content, **served)
     assert answer.returncode == 1
-    assert "switch internet access on: https://github.com/ada/course" in answer.stderr
+    assert "Switch internet access on: https://github.com/ada/course" in answer.stderr
     assert list(content.iterdir()) == []

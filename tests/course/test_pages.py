@@ -72,6 +72,12 @@ def test_a_letter_without_braces_is_set_like_one_with_them() -> None:
     )
 
 
+def test_arg_min_is_set_in_upright_letters() -> None:
+    mathml = to_mathml(r"\underset{f}{\arg\min} L(f) \argument")
+    assert mathml == r"<code>\underset{f}{\arg\min} L(f) \argument</code>"
+    assert "<mo>arg</mo><mo>min</mo>" in to_mathml(r"\underset{f}{\arg\min} L(f)")
+
+
 def test_a_formula_that_cannot_be_read_shows_its_source() -> None:
     assert to_mathml(r"\left( a < b") == r"<code>\left( a &lt; b</code>"
 

@@ -124,6 +124,21 @@ def test_a_parameter_that_is_not_there_is_refused_with_the_closest_name_or_all()
         check(zzz=1)
 
 
+def test_a_setting_that_no_recipe_has_is_refused_with_the_closest_one_or_all() -> None:
+    own = {"recipe": {}}
+    recipe = {"batch_size": 64, "device": "cuda", "compiled": True}
+    assert check_parameters({"recipe": recipe}, own, "quick", "03_degradation") == {
+        "recipe": recipe
+    }
+    with pytest.raises(
+        ValueError, match=r"no setting 'batch_sise' \(did you mean 'batch_size'\?\)"
+    ):
+        check_parameters({"recipe": {"batch_sise": 64}}, own, "quick", "03_degradation")
+    # What the lesson says itself is no setting of its recipe.
+    with pytest.raises(ValueError, match=r"no setting 'seed'.* It has: epochs, steps, batch_size"):
+        check_parameters({"recipe": {"seed": 1}}, own, "quick", "03_degradation")
+
+
 @pytest.mark.parametrize("name", ["import os; x", "a-b", "class", "2x", ""])
 def test_a_name_that_would_be_other_code_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is not a Python name"):
@@ -134,6 +149,8 @@ def test_a_name_that_would_be_other_code_is_refused(name: str) -> None:
     ("text", "sentence"),
     [
         ("[03_degradatoin]\nepochs = 2", r"did you mean '03_degradation'\?"),
+        ("[3]", r"the lesson '3', .*did you mean '03_degradation'\?\); the lessons are: 03_deg"),
+        ("[zzz]", r"the lesson 'zzz', which is not there; the lessons are: 03_degradation\."),
         ("epochs = 2", "'epochs' outside a table"),
         ("[03_degradation\n", r"'quick'.*is not valid TOML"),
     ],

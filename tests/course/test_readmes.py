@@ -45,8 +45,26 @@ def test_both_name_the_same_commands_options_and_files() -> None:
 def test_both_link_to_the_same_pages_and_to_one_another() -> None:
     links = [markdown.links(text) for text in (ENGLISH, FRENCH)]
     assert "README.fr.md" in links[0] and "README.md" in links[1]
-    others = [[link for link in each if not link.startswith("README")] for each in links]
+    # Each names first the lessons in its own language; the table has both.
+    others = [
+        [
+            link.replace("notebooks/fr/", "notebooks/en/")
+            for link in each
+            if not link.startswith(("README", "#"))
+        ]
+        for each in links
+    ]
     assert others[0] == others[1]
+
+
+@pytest.mark.parametrize("text", [ENGLISH, FRENCH], ids=["en", "fr"])
+def test_what_it_links_to_in_itself_is_there(text: str) -> None:
+    headings = {
+        re.sub(r"[^\w -]", "", heading.text.lower()).replace(" ", "-")
+        for heading in markdown.headings(text)
+    }
+    within = [link[1:] for link in markdown.links(text) if link.startswith("#")]
+    assert len(within) == 2 and set(within) <= headings
 
 
 @pytest.mark.parametrize("text", [ENGLISH, FRENCH], ids=["en", "fr"])
@@ -57,6 +75,23 @@ def test_the_table_leads_to_both_editions_of_each_of_its_lessons(text: str) -> N
     assert {path.replace("/fr/", "/en/") for path in shown} <= set(shown)
     numbers = [int(number) for number in re.findall(r"^\| (\d) \|", text, re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("text", [ENGLISH, FRENCH], ids=["en", "fr"])
+def test_the_table_calls_each_lesson_by_its_title(text: str) -> None:
+    rows = re.findall(r"^\| \d \|.*$", text, re.MULTILINE)
+    shown = {
+        path: title
+        for row in rows
+        for title, path in re.findall(r"\[([^]]+)\]\((notebooks/[\w/]+\.ipynb)\)", row)
+    }
+    titles = {
+        path: re.match(r"# \d\. (.+)", read_notebook(ROOT / path).cells[0].source) for path in shown
+    }
+    assert len(shown) == 10
+    assert {path: " ".join(title.split()) for path, title in shown.items()} == {
+        path: " ".join(match[1].split()) for path, match in titles.items() if match
+    }
 
 
 def minutes(language: str) -> dict[str, int]:
@@ -72,7 +107,7 @@ def minutes(language: str) -> dict[str, int]:
 def test_the_table_gives_each_lesson_the_time_that_it_gives_itself(
     text: str, language: str
 ) -> None:
-    rows = re.findall(r"^\| \d \| \[`(\w+)`\].* \| (\d+) min \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| \d \| .*?/(\w+)\.ipynb\).* \| (\d+) min \|$", text, re.MULTILINE)
     assert {stem: int(time) for stem, time in rows} == minutes(language)
     assert len(rows) == 5
 

@@ -53,9 +53,25 @@ def test_every_page_says_its_language_and_leads_to_itself_in_the_other() -> None
         assert target(path, switch["href"]) in pages()
 
 
-def test_the_front_page_leads_to_each_language() -> None:
+def test_the_front_page_leads_to_each_language_and_to_each_of_its_lessons() -> None:
     front = pages()[site() / "index.html"]
-    assert [link["href"] for link in front.all("a")] == [f"{each}/index.html" for each in LANGUAGES]
+    links = [link["href"] for link in front.all("a")]
+    assert [link for link in links if link.count("/") == 1] == [
+        f"{each}/index.html" for each in LANGUAGES
+    ]
+    assert [link for link in links if link.count("/") > 1] == [
+        f"{each.language}/lessons/{each.stem}.html" for each in find_lessons(ROOT, "all")
+    ]
+
+
+def test_no_formula_shows_a_command_of_latex() -> None:
+    formulas = [
+        formula
+        for page in pages().values()
+        for formula in re.findall(r"<math.*?</math>", page.text, re.DOTALL)
+    ]
+    assert len(formulas) > 100
+    assert [formula for formula in formulas if "\\" in formula] == []
 
 
 def test_nothing_but_a_reference_leads_out_of_the_site() -> None:

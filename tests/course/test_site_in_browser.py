@@ -62,3 +62,24 @@ def test_a_narrow_page_does_not_scroll_sideways() -> None:
             if "lessons" in path.parts or path.name == "index.html":
                 page.goto(path.as_uri())
                 assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
+
+
+def test_the_menu_of_a_narrow_page_opens_with_the_keyboard_and_hides_its_links_until_then() -> None:
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 400, "height": 800})
+        page.goto((site() / "fr" / "index.html").as_uri())
+        links = page.locator(".sidebar-drawer a.reference")
+        assert links.count() > 5 and not links.first.is_visible()
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == "__navigation"
+        page.keyboard.press("Space")
+        links.first.wait_for(state="visible")
+
+
+def test_a_printed_page_has_no_link_that_skips_to_its_text() -> None:
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto((site() / "fr" / "index.html").as_uri())
+        assert page.locator(".skip-to-content").is_visible()
+        page.emulate_media(media="print")
+        assert not page.locator(".skip-to-content").is_visible()

@@ -67,6 +67,14 @@ def test_html_escapes_what_the_reader_wrote_and_shows_backticks_as_code() -> Non
     assert "<script>" not in page
 
 
+def test_what_is_emphasised_shows_no_asterisk_and_code_keeps_its_own() -> None:
+    feedback = Feedback(False, "It *reads* `a * b * c`, not f*.", "The *mean*, `*layers`.")
+    html = feedback._repr_html_()
+    assert "It <em>reads</em> <code>a * b * c</code>, not f*." in html
+    assert "The <em>mean</em>, <code>*layers</code>." in html
+    assert "It reads `a * b * c`, not f*.\n" in str(feedback)
+
+
 def test_the_verdict_is_worded_when_it_is_shown() -> None:
     feedback = Feedback(True, "message")
     with speaking("fr"):

@@ -31,7 +31,7 @@ def prose(text: str) -> set[str]:
     return {part for part in parts if " " in part}
 
 
-@pytest.mark.parametrize("command", [[], ["sweep"]], ids=["all", "sweep"])
+@pytest.mark.parametrize("command", [[], ["sweep"], ["data"]], ids=["all", "sweep", "data"])
 def test_a_french_help_has_no_english_line(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -44,7 +44,7 @@ def test_a_french_help_has_no_english_line(
     assert "show this help message and exit" in prose(said["en"])
     assert prose(said["fr"]) & prose(said["en"]) == set()
     if command:
-        assert "Example:\n  python -m course_utils sweep" in said["en"]
+        assert f"Example:\n  python -m course_utils {command[0]}" in said["en"]
 
 
 @pytest.mark.parametrize(

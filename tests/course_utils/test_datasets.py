@@ -210,3 +210,9 @@ def test_normalised_images_are_pixels_less_the_mean_over_the_deviation(dtype: to
 def test_images_that_a_splits_statistics_do_not_fit_are_refused(images: object, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         split().normalised(images)  # type: ignore[arg-type]
+
+
+def test_the_credit_is_short_and_a_set_of_ones_own_has_its_source() -> None:
+    data = datasets.load("digits", size=8)
+    assert data.credit == "scikit-learn's handwritten digits (UCI)"
+    assert replace(data, name="own", source="my camera").credit == "my camera"

@@ -21,7 +21,7 @@ import sklearn.datasets
 import torch
 from torchvision.datasets import CIFAR10, FashionMNIST
 
-from course_utils import datasets
+from course_utils import cli, datasets
 from course_utils.datasets import downloads
 
 CLASSES = ("airplane", "automobile", "bird", "cat")
@@ -203,7 +203,7 @@ def test_a_missing_set_is_answered_with_what_to_do_and_no_network(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forbid_network(monkeypatch)
-    with pytest.raises(FileNotFoundError, match=rf'load\("{name}", download=True\).*MB') as caught:
+    with pytest.raises(FileNotFoundError, match=rf"-m course_utils data {name}`.*MB") as caught:
         datasets.load(name, root=tmp_path)
     assert str(tmp_path) in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -299,6 +299,22 @@ def test_a_download_arrives_whole_and_leaves_nothing_else(
     data = datasets.load("cifar10", root=root, download=True)
     assert len(data.train) == 5 * PER_BATCH
     assert [path.name for path in root.iterdir()] == [CIFAR10.base_folder]
+
+
+def test_a_command_fetches_what_a_missing_set_says_that_it_does(
+    cifar: Path,
+    server: tuple[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    address, served = server
+    publish_cifar(cifar, address, served, monkeypatch)
+    root = tmp_path / "mine"
+    assert cli.main(["data", "cifar10", "--root", str(root)]) == 0
+    assert "CIFAR-10" in capsys.readouterr().out
+    forbid_network(monkeypatch)
+    assert len(datasets.load("cifar10", root=root).test) == PER_BATCH
 
 
 def test_fashion_mnist_is_fetched_the_same_way(

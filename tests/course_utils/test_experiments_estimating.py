@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from making_records import record, tiny
 from running_sweeps import Inline
 
@@ -27,6 +28,18 @@ def test_estimates_come_from_other_seeds_where_there_are_and_from_a_trial_where_
     assert found[tiny(seed=1)] == Estimate(7.0, None, "records")
     assert found[tiny(depth=14, seed=1)].source == "steps"
     assert executor.ran == [tiny(depth=14, seed=0)]
+
+
+def test_the_timing_is_said_where_no_bar_can_be_drawn_and_only_if_there_is_some(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    estimate([tiny(seed=1)], [], Inline(), progress=True)
+    assert capsys.readouterr().err == "timing a few steps of each net…\n"
+    here = record(tiny(seed=0), seconds=7.0)
+    here.machine["processor"] = describe_machine()["processor"]
+    estimate([tiny(seed=1)], [here], Inline(), progress=True)
+    estimate([tiny(seed=1)], [], Inline())
+    assert capsys.readouterr().err == ""
 
 
 def test_a_net_that_cannot_be_tried_has_no_estimate() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,10 +42,10 @@ END_KERNEL = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.shut
 
 
 @contextmanager
-def jupyterlab(root: Path, log: Path) -> Iterator[str]:
+def jupyterlab(root: Path, log: Path, command: Sequence[str] = ()) -> Iterator[str]:
     """The address of a JupyterLab of this Python at ``root``, with its token; ended afterwards.
 
-    It reads no settings or kernels of the reader's own.
+    It reads no settings or kernels of the reader's own. Another command may start it.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for name, settings in SETTINGS.items():
@@ -62,14 +62,13 @@ def jupyterlab(root: Path, log: Path) -> Iterator[str]:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")
         } | {name: str(Path(folder, place)) for name, place in places.items()}
-        command = [
+        plain = (
             *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
             f"--ServerApp.root_dir={root}",
-            "--LabApp.expose_app_in_browser=True",
-        ]
+        )
         with log.open("w", encoding="utf-8") as output:
             server = subprocess.Popen(
-                command,
+                [*(command or plain), "--LabApp.expose_app_in_browser=True"],
                 cwd=root,
                 env=environment,
                 stdin=subprocess.DEVNULL,
