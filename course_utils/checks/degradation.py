@@ -672,7 +672,9 @@ def check_resnet(function: object) -> Feedback:
         return cifar_net(depth, "B", in_channels=in_channels)
 
     def mistakes(depth: int, in_channels: int = 3) -> list[Mistake]:
-        net, max_pooled, bare_stem = (reference(depth, in_channels) for _thrice in range(3))
+        net, max_pooled, bare_stem = (
+            cifar_net(depth, "B", in_channels=in_channels) for _thrice in range(3)
+        )
         max_pooled.pool = nn.AdaptiveMaxPool2d(1)  # type: ignore[assignment]
         del bare_stem.stem[2]
         return [

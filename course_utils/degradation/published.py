@@ -64,7 +64,7 @@ def published(data: str | None = None, measure: str | None = None) -> tuple[Publ
         ValueError: nothing is known under that name.
 
     >>> [row.value for row in published("CIFAR-10", "test error (%)") if row.net == "ResNet-56"]
-    [6.97]
+    [6.97, 7.4]
     """
     table = _table(current_language())
     rows = tuple(

@@ -297,7 +297,7 @@ def he_initialised(model: nn.Module) -> Iterator[None]:
 
 def _skips_pixels(module: nn.Module) -> bool:
     return (
-        isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and max(module.stride) > 1  # type: ignore[type-var]
+        isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.stride != (1, 1)
     )
 
 

@@ -44,7 +44,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def prose(text: str) -> set[str]:
     """The words of a help, without the commands, options and values in them, and its example."""
     explained = re.split(r"^Ex", text.partition("\n\n")[2], flags=re.MULTILINE)[0]
-    plain = re.sub(r"\{[^}]*\}|--?[a-z-]+|\b[A-Z]+\b|[\[\],]", " ", explained)
+    plain = re.sub(r"\{[^}]*\}|\b[\w-]+\.txt\b|--?[a-z-]+|\b[A-Z]+\b|[\[\],]", " ", explained)
     parts = {part for line in plain.splitlines() for part in re.split(r"\s{2,}", line.strip())}
     return {part for part in parts if " " in part}
 

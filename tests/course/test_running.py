@@ -200,7 +200,7 @@ def test_the_lab_opens_on_the_first_lesson_and_outlives_an_interruption(
     (lab,) = started
     assert lab.cwd == root
     assert f"--ServerApp.root_dir={root}" in lab.command
-    assert "--LabApp.default_url=/lab/tree/notebooks/en/03_a.ipynb" in lab.command
+    assert "--LabApp.default_url=/lab/tree/work/en/03_a.ipynb" in lab.command
     assert "--no-browser" in lab.command
 
 

@@ -166,7 +166,7 @@ def test_a_sweep_hands_on_what_was_said(asked: SimpleNamespace) -> None:
     }
     assert asked.store == Path("out")
     assert asked.engine == Engine(workers=3, per_gpu=2)
-    assert asked.how == {"resume": False, "dry_run": True, "estimates": False}
+    assert asked.how == {"resume": False, "dry_run": True, "estimates": False, "by_trial": True}
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_what_is_not_said_is_left_to_the_experiment(asked: SimpleNamespace) -> N
     assert asked.profile is None
     assert not any(asked.said.values())
     assert asked.engine == Engine()
-    assert asked.how == {"resume": True, "dry_run": False, "estimates": True}
+    assert asked.how == {"resume": True, "dry_run": False, "estimates": True, "by_trial": True}
 
 
 @pytest.mark.parametrize(
