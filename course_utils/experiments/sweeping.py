@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 
+import joblib
 import torch
 
 from course_utils.arguments import whole_number
@@ -37,10 +38,8 @@ class SweepError(RuntimeError):
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores that this process may use: fewer than there are where a container has its share."""
+    return int(joblib.cpu_count())
 
 
 def local_executor(
