@@ -165,6 +165,34 @@ def small_steps(report: Report) -> list[str]:
     return table(heads, rows)
 
 
+def busy(report: Report) -> list[str]:
+    """Milliseconds a step beside busy processes, and how much longer spinning takes."""
+    lines = []
+    for work, by in report["milliseconds"].items():
+        ratios = report["spinning / a little"][work]
+        rows = [[name, *(quartiles(each, 0) for each in of.values())] for name, of in by.items()]
+        rows.append(["spinning / a little", *(quartiles(each, 1) for each in ratios.values())])
+        heads = [f"{work}, ms a step", *(f"{number} beside" for number in ratios)]
+        lines += [*table(heads, rows), ""]
+    return lines[:-1]
+
+
+def planning(report: Report) -> list[str]:
+    """Seconds of what is done with a grid besides training, and of short runs on Dask."""
+    sizes = report["sizes"]
+    names = next(iter(sizes.values()))
+    rows = [[name, *(f"{of[name]:.2f}" for of in sizes.values())] for name in names]
+    lines = table(["seconds of the processor", *(f"{int(size):,} specs" for size in sizes)], rows)
+    if dask := report.get("dask"):
+        lines += [
+            "",
+            f"{dask['runs']} runs of {dask['seconds of training'] / dask['runs']:.2f} s on Dask, "
+            f"{dask['workers']} workers: {dask['seconds']:.0f} s in all, "
+            f"{dask['MB more at the peak']:.0f} MB more in the sweep's own process.",
+        ]
+    return lines
+
+
 TABLES: dict[str, Callable[[Report], list[str]]] = {
     "throughput": throughput,
     "sweep_scaling": sweep_scaling,
@@ -172,6 +200,8 @@ TABLES: dict[str, Callable[[Report], list[str]]] = {
     "densenet_memory": densenet_memory,
     "lessons_time": lessons_time,
     "small_steps": small_steps,
+    "busy": busy,
+    "planning": planning,
 }
 
 

@@ -7,6 +7,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import torch
 import torchvision
 
@@ -45,6 +46,9 @@ class Lesson:
 def start(number: int, language: str, *, seed: int = 0) -> Lesson:
     """Choose the language, seed torch, print one line of versions.
 
+    torch takes no more threads than the process has cores, as where a container has a share of
+    the machine's: torch itself counts all of them.
+
     Args:
         number: of the lesson.
         language: ``"fr"`` or ``"en"``: that of the messages, figures and feedback.
@@ -58,6 +62,8 @@ def start(number: int, language: str, *, seed: int = 0) -> Lesson:
     """
     set_language(language)
     torch.manual_seed(seed)
+    cores = joblib.cpu_count()
+    torch.set_num_threads(min(torch.get_num_threads(), cores))
     root = _course_folder()
     device = best_device()
     parts = [
@@ -65,7 +71,7 @@ def start(number: int, language: str, *, seed: int = 0) -> Lesson:
         f"Python {platform.python_version()}",
         f"torch {torch.__version__}",
         f"torchvision {torchvision.__version__}",
-        _("{number} core(s)").format(number=os.cpu_count()),
+        _("{number} core(s)").format(number=cores),
         _("device {device} ({precision})").format(device=device, precision=best_precision(device)),
         _("seed {seed}").format(seed=seed),
     ]

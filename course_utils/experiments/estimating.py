@@ -110,8 +110,8 @@ def estimate(
     for record in records:
         if record.machine.get("processor") == here and not record.diverged:
             known.setdefault(_any_seed(record.spec), []).append(record)
-    wanted = list(specs)
-    unknown = dict.fromkeys(map(_any_seed, wanted)).keys() - known.keys()
+    wanted = {spec: _any_seed(spec) for spec in specs}
+    unknown = set(wanted.values()) - known.keys()
     # The shallowest first: the peak of a process that does several is then that of the last.
     in_turn = sorted(unknown, key=lambda spec: spec.depth)
     shown = progress and bool(in_turn)
@@ -136,7 +136,7 @@ def estimate(
             let_through()
     answers = {spec: _from_records(runs) for spec, runs in known.items()}
     answers |= {spec: future.result() for spec, future in trials.items() if not future.exception()}
-    return {spec: answers[_any_seed(spec)] for spec in wanted if _any_seed(spec) in answers}
+    return {spec: answers[net] for spec, net in wanted.items() if net in answers}
 
 
 def _any_seed(spec: Spec) -> Spec:

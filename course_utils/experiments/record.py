@@ -16,6 +16,7 @@ import torch
 
 from course_utils.experiments.spec import RECIPE, Spec
 from course_utils.i18n import _
+from course_utils.training.calibration import processor
 
 __all__ = ["Record", "describe_machine", "peak_megabytes"]
 
@@ -136,15 +137,6 @@ _FIELDS = [field.name for field in dataclasses.fields(Record) if field.name != "
 _LATER = ("warm_start_steps", "data")  # the first records do not have them
 
 
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
 def peak_megabytes(device: str = "cpu") -> float | None:
     """Memory that this process has held at the most, on the device; None where nothing tells."""
     if device.startswith("cuda"):
@@ -164,7 +156,7 @@ def peak_megabytes(device: str = "cpu") -> float | None:
 def describe_machine(device: str = "cpu") -> dict[str, Any]:
     """Processor, system and versions, without the name of the host or of its user."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "accelerator": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
         "system": platform.system(),

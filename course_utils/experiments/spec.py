@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -97,7 +98,7 @@ class Spec:
     def __post_init__(self) -> None:
         if self.epochs is None and self.steps is None:
             object.__setattr__(self, "epochs", DEFAULT_EPOCHS)
-        for name, hint in get_type_hints(Spec).items():
+        for name, hint in _hints().items():
             object.__setattr__(self, name, _checked(name, getattr(self, name), hint))
         one_of("dataset", self.dataset, NAMES)
         kind, colon, index = self.device.partition(":")
@@ -115,7 +116,7 @@ class Spec:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain data, for JSON; those of :data:`LATER` only where they say more."""
-        plain = dataclasses.asdict(self)
+        plain = dict(vars(self))
         for name, default in LATER.items():
             if plain[name] == default:
                 del plain[name]
@@ -141,6 +142,12 @@ class Spec:
         return _("{family}-{depth}, seed {seed}").format(
             family=self.family, depth=self.depth, seed=self.seed
         )
+
+
+@functools.cache
+def _hints() -> dict[str, Any]:
+    """The type of each field; to read them anew for every spec took longer than to check it."""
+    return get_type_hints(Spec)
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:

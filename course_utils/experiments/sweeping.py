@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import time
+import queue
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from concurrent.futures import CancelledError, Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 
+import joblib
 import torch
 
 from course_utils.arguments import whole_number
@@ -26,6 +28,9 @@ from course_utils.i18n import _
 __all__ = ["SweepError", "local_executor", "sweep"]
 
 TRIES = 2
+UNDER_WAY = 4000
+"""Runs claimed and handed to the executor at once: what a system does to find a lock, and an
+executor to keep a call, grows with their number."""
 
 
 class SweepError(RuntimeError):
@@ -33,10 +38,8 @@ class SweepError(RuntimeError):
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores that this process may use: fewer than there are where a container has its share."""
+    return int(joblib.cpu_count())
 
 
 def local_executor(
@@ -179,6 +182,7 @@ class _Sweep:
         self.store, self.claims, self.pool, self.progress = store, claims, pool, progress
         self.found, self.resume = found, resume
         self.futures: dict[Future[Record], Spec] = {}
+        self.ended: queue.SimpleQueue[Future[Record]] = queue.SimpleQueue()
         self.errors: dict[Spec, list[BaseException]] = {}
         self.failures: dict[Spec, BaseException] = {}
 
@@ -187,30 +191,24 @@ class _Sweep:
 
         ``let_through`` is called between two looks at them, and may raise ``KeyboardInterrupt``.
         """
-        others: list[Spec] = []
+        waiting, others, told = deque(missing), list[Spec](), False
         try:
-            for spec in missing:
-                if self.claims.take(spec):
-                    self._begin(spec, self.resume)
-                else:
-                    others.append(spec)
-            if others:
-                self.progress.told(
-                    _(
-                        "Another sweep is doing {number} of these runs in {store}: they are left "
-                        "to it, and waited for."
-                    ).format(number=len(others), store=self.store.path)
-                )
-            while self.futures or others:
-                if self.futures:
-                    done, _running = wait(self.futures, PATIENCE, FIRST_COMPLETED)
-                    for future in done:
-                        self._end(future, self.futures.pop(future))
-                else:
-                    time.sleep(PATIENCE)
-                for spec in [spec for spec in others if self.claims.take(spec)]:
-                    others.remove(spec)
-                    self._begin(spec, True)
+            while waiting or self.futures or others:
+                while waiting and len(self.futures) < UNDER_WAY:
+                    if not self._took(spec := waiting.popleft(), self.resume):
+                        others.append(spec)
+                if others and not told:
+                    told = True
+                    self.progress.told(
+                        _(
+                            "Another sweep is doing {number} of these runs in {store}: they are "
+                            "left to it, and waited for."
+                        ).format(number=len(others), store=self.store.path)
+                    )
+                if self.futures or others:
+                    self._end_those_done()
+                if not waiting:
+                    others = [spec for spec in others if not self._took(spec, True)]
                 if news := news_of(self.pool):
                     self.progress.told(news)
                 self.progress.tick()
@@ -221,13 +219,25 @@ class _Sweep:
             raise
         return self.failures
 
-    def _begin(self, spec: Spec, look: bool) -> None:
-        """Start a run that is ours, unless another sweep did it before it was."""
+    def _took(self, spec: Spec, look: bool) -> bool:
+        """Whether a run is ours: then it is started, unless another sweep did it before it was."""
+        if not self.claims.take(spec):
+            return False
         record = self.store.read(spec) if look else None
         if record is None:
             self._submit(spec)
         else:
             self._have(record)
+        return True
+
+    def _end_those_done(self) -> None:
+        """Wait a moment for a run to end, and see to all that have."""
+        wait = PATIENCE
+        with contextlib.suppress(queue.Empty):
+            while True:
+                future = self.ended.get(timeout=wait)
+                self._end(future, self.futures.pop(future))
+                wait = 0
 
     def _have(self, record: Record) -> None:
         self.found[record.spec] = record
@@ -237,11 +247,14 @@ class _Sweep:
     def _submit(self, spec: Spec) -> None:
         assert self.pool is not None
         try:
-            self.futures[self.pool.submit(run, spec)] = spec
+            future = self.pool.submit(run, spec)
         except RuntimeError as error:  # the reader's executor is shut down, or broken
             self.failures[spec] = self.errors.get(spec, [error])[-1]
             self.claims.drop(spec)
             self.progress.failed(spec, _reason(self.failures[spec]), again=False)
+            return
+        self.futures[future] = spec
+        future.add_done_callback(self.ended.put)
 
     def _end(self, future: Future[Record], spec: Spec) -> None:
         try:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from course_utils.arguments import one_of
+from course_utils.training.calibration import bf16_gain
 
 __all__ = [
     "Precision",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 Precision = Literal["auto", "fp32", "bf16"]
+WORTH_IT = 1.15  # bf16 is to be so many times as fast as fp32, or the exacter arithmetic stays
 
 
 def _devices() -> tuple[str, ...]:
@@ -41,15 +43,18 @@ def best_device() -> str:
 
 
 def best_precision(device: str) -> Literal["fp32", "bf16"]:
-    """``"bf16"`` where the hardware multiplies matrices in it, else ``"fp32"``.
+    """``"bf16"`` where that trains faster, else ``"fp32"``.
 
-    That is: GPUs from NVIDIA's Ampere generation on, and CPUs with AMX tiles. A CPU that only
-    converts to bfloat16 (AVX-512 BF16) gains nothing on small nets; ``benchmarks/`` measures it.
+    That is: GPUs from NVIDIA's Ampere generation on, and processors on which it was measured to be
+    faster by a good margin, once per machine and torch, see
+    :func:`course_utils.training.calibration.bf16_gain`. Some have AMX tiles for it, some gain
+    without, and others lose.
     """
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device == "cpu" and torch.cpu._is_amx_tile_supported():
-        return "bf16"
+    if device == "cpu":
+        with deterministic_kernels():
+            return "bf16" if bf16_gain() >= WORTH_IT else "fp32"
     return "fp32"
 
 

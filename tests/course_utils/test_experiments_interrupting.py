@@ -18,9 +18,11 @@ def pythons_own_answer() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-@pytest.mark.parametrize("work", [sweeping, estimating])
+@pytest.mark.parametrize(
+    ("work", "name"), [(sweeping._Sweep, "_end_those_done"), (estimating, "wait")]
+)
 def test_a_wait_that_has_begun_is_not_broken_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: Any, name: str
 ) -> None:
     waits = []
 
@@ -29,16 +31,16 @@ def test_a_wait_that_has_begun_is_not_broken_off(
         waits.append(work)  # with all its locks let go of
         return wait(*arguments)
 
-    wait = work.wait
-    monkeypatch.setattr(work, "wait", interrupted)
+    wait = getattr(work, name)
+    monkeypatch.setattr(work, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        if work is sweeping:
+        if work is sweeping._Sweep:
             sweep([tiny(seed=0), tiny(seed=1)], tmp_path / "store", Inline(), progress=False)
         else:
             estimating.estimate([tiny()], [], Inline())
     assert waits == [work]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if work is sweeping:  # what was done when it came is saved
+    if work is sweeping._Sweep:  # what was done when it came is saved
         assert len(Store(tmp_path / "store").records()) == 2
 
 

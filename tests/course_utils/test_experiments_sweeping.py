@@ -16,6 +16,7 @@ from making_records import record, tiny
 from running_sweeps import HALF_GATED, Inline, Notes, environment, names, posix, wait_until
 
 from course_utils.experiments import Record, Spec, Store, SweepError, sweep, sweeping
+from course_utils.experiments.claims import Claims
 
 # --- what a sweep does ---------------------------------------------------------------------
 
@@ -126,6 +127,38 @@ def test_progress_is_shown_only_when_asked_and_when_there_is_something_to_do(
     assert capsys.readouterr() == ("", "")
     sweep([tiny(seed=1)], tmp_path, Inline(record))
     assert "run" in capsys.readouterr().err
+
+
+def test_only_so_many_runs_are_claimed_and_handed_over_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Executor):
+        """Ends a run each time the sweep looks for news of the executor."""
+
+        def __init__(self) -> None:
+            self.waiting: list[tuple[Spec, Future[Record]]] = []
+            self.most = self.free = 0
+
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Record] = Future()
+            self.waiting.append((args[0], future))
+            self.most = max(self.most, len(self.waiting))
+            return future
+
+        def news(self) -> str:
+            with Claims(tmp_path) as others:
+                self.free = max(self.free, sum(map(others.take, specs[-4:])))
+            if self.waiting:
+                spec, future = self.waiting.pop(0)
+                future.set_result(record(spec))
+            return ""
+
+    monkeypatch.setattr(sweeping, "UNDER_WAY", 3)
+    monkeypatch.setattr(sweeping, "PATIENCE", 0)
+    specs, executor = [tiny(seed=seed) for seed in range(8)], Slow()
+    assert [one.spec for one in sweep(specs, tmp_path, executor, progress=False)] == specs
+    assert executor.most == 3
+    assert executor.free == 4  # another sweep might have begun with the last ones
 
 
 # --- a run that fails ----------------------------------------------------------------------

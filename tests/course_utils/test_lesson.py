@@ -23,6 +23,20 @@ def test_a_lesson_starts_with_its_language_a_seed_and_one_line(
     assert torch.equal(first, torch.rand(3))
 
 
+def test_a_lesson_takes_no_more_threads_than_the_process_has_cores(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # as a container's share would
+    try:
+        torch.set_num_threads(2)
+        lesson.start(3, "en")
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    assert " · 1 core(s) · " in capsys.readouterr().out
+
+
 def test_paths_are_those_of_the_course_wherever_the_notebook_is(tmp_path: Path) -> None:
     started = lesson.start(3, "en")
     assert started.path("build/records") == Path(__file__).parents[2] / "build" / "records"
