@@ -300,10 +300,13 @@ def test_a_budget_is_a_budget_and_a_net_a_net() -> None:
 # --- how it is shown -------------------------------------------------------------------------
 
 
-def test_text_and_notebook_show_a_line_a_stage_the_totals_and_the_verdict() -> None:
+def test_text_and_notebook_show_a_line_a_stage_the_totals_and_the_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # wide enough for a line to stay one
     report = summary(small(), (3, 4, 4), Budget(parameters=100))
     header, *lines, total, verdict = str(report).splitlines()
-    assert header.startswith("stage") and "receptive" in header
+    assert header.startswith("stage") and "receptive field (px)" in header
     assert len(lines) == len(report.rows)
     assert lines[0].split() == ["stages.0", "3×3,", "8", "8×4×4", "232", "3,456", "3", "1.3"]
     assert "whole image" in lines[-1]
