@@ -144,7 +144,7 @@ def difference(
     least 95% (Bonferroni), so that a change that does nothing is seldom taken for one that does
     something however many are tried. An error measured on ``images`` images is rounded to whole
     images, and seeds that agree to the image tell nothing smaller: the standard deviation is taken
-    to be no less than that of the rounding.
+    to be no less than that of the rounding. The interval stays within what an error can do.
 
     Args:
         base, changed: an error, as a fraction, for each seed; two seeds or more.
@@ -166,7 +166,9 @@ def difference(
     interval = paired_interval(values, confidence, least_deviation=rounding)
     if interval is None:
         raise _too_few_seeds()
-    return Difference(by_seed, fmean(values), interval)
+    before = fmean(base.values())  # an error has no more than this to lose, and the rest to gain
+    low, high = max(interval[0], -before), min(interval[1], 1 - before)
+    return Difference(by_seed, fmean(values), (low, high))
 
 
 def _too_few_seeds() -> ValueError:

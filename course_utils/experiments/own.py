@@ -191,6 +191,8 @@ def build_own(
     taken = inspect.signature(make).parameters
     with torch.random.fork_rng(devices=[]):
         net = make(depth, **{name: size for name, size in sizes.items() if name in taken})
+    if net is ... or net is None:
+        raise TypeError(_("it returns nothing yet"))
     if not isinstance(net, nn.Module):
         raise TypeError(
             _("{name}({depth}) is to give an nn.Module, and gives {value!r}.").format(

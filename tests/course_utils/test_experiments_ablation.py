@@ -135,7 +135,7 @@ def test_costs_are_compared_too(tmp_path: Path) -> None:
 
 
 def test_more_changes_make_wider_intervals_and_a_change_that_is_none_does_not_count() -> None:
-    base, changed = {0: 0.1, 1: 0.2, 2: 0.3}, {0: 0.2, 1: 0.25, 2: 0.3}
+    base, changed = {0: 0.4, 1: 0.5, 2: 0.6}, {0: 0.5, 1: 0.55, 2: 0.6}
     one = difference(base, changed, changes=1, images=None)
     four = difference(base, changed, changes=4, images=None)
     assert four.interval == pytest.approx(paired_interval([0.1, 0.05, 0.0], 1 - 0.05 / 4))
@@ -176,6 +176,11 @@ def test_seeds_that_agree_to_the_image_do_not_make_one_image_an_effect() -> None
     assert difference(error, one_more, images=None).is_larger_than_noise  # what it would be
     many_more = {seed: value + 0.3 for seed, value in error.items()}
     assert difference(error, many_more, images=images).is_larger_than_noise
+
+
+def test_an_interval_stays_within_what_an_error_can_do() -> None:
+    low, high = difference({0: 0.1, 1: 0.3}, {0: 0.05, 1: 0.9}, images=None).interval
+    assert (low, high) == pytest.approx((-0.2, 0.8))
 
 
 def test_one_seed_has_no_difference_with_an_interval() -> None:

@@ -171,7 +171,8 @@ def test_a_net_that_answers_is_trained_even_if_it_is_wrong(
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        ("def net(depth):\n    return ...", "gives Ellipsis"),
+        ("def net(depth):\n    return ...", "(it returns nothing yet)"),
+        ("def net(depth):\n    return depth", "gives 8"),
         ("def net(depth):\n    return nn.Flatten()", "does not give 10 logits for each image"),
         ("def net(depth):\n    return nn.Linear(3, 10)", "shapes cannot be multiplied"),
         ("def net(depth):\n    return nn.LazyLinear(10)", "net has lazy layers"),
