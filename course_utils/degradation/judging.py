@@ -162,7 +162,7 @@ class Verdict:
         if self.scope == "one rate":
             return _(
                 "This says nothing of other rates, nor of a longer training: the nets may not be "
-                "trained to their end."
+                "fully trained."
             )
         if self.scope == "trained":
             return _(
@@ -175,8 +175,8 @@ class Verdict:
             if not plateau.is_reached
         ]
         return _(
-            "This says nothing of trained nets: for {nets}, three rates and a run with twice the "
-            "updates that changes the error by less than two points are not there."
+            "This says nothing of trained nets: for {nets}, we lack either three learning rates or "
+            "a run with twice the updates that changes the error by less than two points."
         ).format(nets=", ".join(moving))
 
 

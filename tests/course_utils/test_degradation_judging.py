@@ -276,7 +276,7 @@ def test_one_rate_and_budget_are_named_and_nothing_larger_is_said() -> None:
         "the net with shortcuts. From depth 8 to depth 56, over 3 seeds, the training error "
         "changes by: plain: +60.0 points (95% interval +35.2 to +84.8); residual: +0.0 points "
         "(95% interval −2.0 to +2.5). This says nothing of other rates, nor of a longer training: "
-        "the nets may not be trained to their end."
+        "the nets may not be fully trained."
     )
 
 
@@ -294,7 +294,7 @@ def test_trained_nets_are_told_from_nets_at_the_best_of_their_rates() -> None:
     records = [*tried("plain", 8, RATES), *tried("plain", 56, WORSE)]
     best = str(verdict(records))
     assert best.startswith("At this budget (132 updates), each net at the best of its rates, depth")
-    assert "This says nothing of trained nets: for plain-8, plain-56, three rates" in best
+    assert "This says nothing of trained nets: for plain-8, plain-56, we lack" in best
     records += tried("plain", 8, {0.1: 0.0}, steps=264) + tried("plain", 56, {0.01: 0.3}, steps=264)
     assert str(verdict(records)).startswith("Degradation between trained nets is shown. From depth")
 
