@@ -89,17 +89,13 @@ def cifar10(
 
     with _readable(published, folder):
         sides = {side: _CheckedCIFAR10(base, train=side == "train") for side in ("train", "test")}
-        images = {
-            side: torch.from_numpy(read.data).permute(0, 3, 1, 2).contiguous()  # (N, 3, 32, 32)
-            for side, read in sides.items()
-        }
-        labels = {side: torch.tensor(read.targets) for side, read in sides.items()}
-        if first is not None:
-            for of in (images, labels):
-                of["train"] = _first(of["train"], first, files=len(CIFAR10.train_list))
-                of["test"] = _first(of["test"], first, files=len(CIFAR10.test_list))
-        if size == 16:
-            images = {side: _halved(pixels) for side, pixels in images.items()}
+        files = {"train": len(CIFAR10.train_list), "test": len(CIFAR10.test_list)}
+        images, labels = {}, {}
+        for side, read in sides.items():
+            pixels = torch.from_numpy(read.data).permute(0, 3, 1, 2)  # (N, 3, 32, 32)
+            pixels = _first(pixels, first, files[side])
+            images[side] = _halved(pixels) if size == 16 else pixels.contiguous()
+            labels[side] = _first(torch.tensor(read.targets), first, files[side])
         classes = tuple(sides["train"].classes)
     centre, spread = statistics(images["train"])
     if mean == "pixel":
@@ -121,8 +117,10 @@ def _described(source: str, first: int | None, size: int) -> str:
     return source if size == 32 else source + f", {size}×{size}"
 
 
-def _first(rows: Tensor, count: int, files: int) -> Tensor:
-    """The first rows of each of several files of one length, which follow one another."""
+def _first(rows: Tensor, count: int | None, files: int) -> Tensor:
+    """The first rows of each of several files of one length, which follow one another, or all."""
+    if count is None:
+        return rows
     each = len(rows) // files
     if count > each or len(rows) % files:
         raise ValueError(

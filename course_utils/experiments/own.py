@@ -157,8 +157,15 @@ def check_own(builder: str, source: str) -> None:
     """Refuse a source without the builder, before anything of it is run.
 
     Raises:
-        ValueError: it is no Python, or does not define ``builder``.
+        ValueError: there is none, it is no Python, or it does not define ``builder``.
     """
+    if not (builder and source):
+        raise ValueError(
+            _(
+                'The family "own" has two options, builder and source: write '
+                "grid(**own(your_function), …) in a notebook."
+            )
+        )
     try:
         defined = [getattr(node, "name", None) for node in ast.parse(source).body]
     except SyntaxError as error:

@@ -15,6 +15,7 @@ import zmq.asyncio
 from jupyter_client.session import Session
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from course.copies import FOLDER as COPIES
 from course.lab import open_lab
 from course.lessons import find_lessons, lesson_parameters
 from course.running import Outcome, ThisPython, build_index, inject_profile, run_lessons
@@ -200,7 +201,7 @@ def test_the_lab_opens_on_the_first_lesson_and_outlives_an_interruption(
     (lab,) = started
     assert lab.cwd == root
     assert f"--ServerApp.root_dir={root}" in lab.command
-    assert "--LabApp.default_url=/lab/tree/work/en/03_a.ipynb" in lab.command
+    assert f"--LabApp.default_url=/lab/tree/{COPIES}/en/03_a.ipynb" in lab.command
     assert "--no-browser" in lab.command
 
 

@@ -143,7 +143,11 @@ def test_a_function_within_a_function_has_no_source_of_its_own(notebook: Noteboo
 
 @pytest.mark.parametrize(
     ("source", "sentence"),
-    [("def net(depth:", "is not Python"), ("def other(depth): ...", "does not define net")],
+    [
+        ("", "write grid"),
+        ("def net(depth:", "is not Python"),
+        ("def other(depth): ...", "does not define net"),
+    ],
 )
 def test_a_source_is_checked_before_it_is_run(source: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
