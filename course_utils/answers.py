@@ -1,16 +1,18 @@
 """What a reader wrote in the cells of a lesson, apart from the lesson, so that it outlives it.
 
 An answer is the text of a cell. Its name is that of the exercise's checker, which stays in newer
-versions of the lesson and is the same in both languages. A file of answers is JSON:
+versions of the lesson and is the same in both languages. A file of answers is JSON; the records of
+runs are there where a session of the lesson was saved:
 
-    {"format": 1, "lesson": "03_degradation", "answers": {"check_fold": "def fold(…", "bet": …}}
+    {"format": 1, "lesson": "03_degradation", "answers": {"check_fold": "def fold(…", "bet": …},
+     "records": […]}
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,23 @@ from typing import Any
 from course_utils.i18n import _
 from course_utils.whole import write_whole
 
-__all__ = ["Answers", "changed_cells", "name_of", "read_answers", "write_answers"]
+__all__ = [
+    "CHECK",
+    "Answers",
+    "changed_cells",
+    "name_of",
+    "parse_answers",
+    "read_answers",
+    "verdicts",
+    "write_answers",
+]
 
 FORMAT = 1
-_CHECK = re.compile(r"^check\.(check_\w+)\(", re.MULTILINE)
+CHECK = re.compile(r"^check\.(check_\w+)\(", re.MULTILINE)
+"""The call of a checker, by which an exercise is known."""
+
+verdicts: dict[str, bool | None] = {}
+"""What each checker, by its name, last said in this process."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +46,12 @@ class Answers:
     Attributes:
         lesson: the stem of its file, such as ``03_degradation``.
         cells: the text of each answered cell, by its name, as :func:`name_of` gives it.
+        records: runs of the reader's experiments, as plain data.
     """
 
     lesson: str
     cells: Mapping[str, str] = field(default_factory=dict)
+    records: Sequence[Mapping[str, Any]] = ()
 
 
 def name_of(cell: Mapping[str, Any]) -> str:
@@ -50,7 +67,7 @@ def name_of(cell: Mapping[str, Any]) -> str:
     'bet'
     """
     if "exercise" in cell["metadata"].get("tags", []):
-        checked = _CHECK.search(_text(cell))
+        checked = CHECK.search(_text(cell))
         if checked:
             return checked[1]
     return str(cell["id"])
@@ -80,20 +97,34 @@ def read_answers(path: Path) -> Answers:
         ValueError: it is no file of answers, or one of a newer course than this.
         OSError: it cannot be read.
     """
+    return parse_answers(path.read_bytes(), str(path))
+
+
+def parse_answers(content: bytes, name: str) -> Answers:
+    """The answers in the content of a file.
+
+    Args:
+        content: all of it.
+        name: what to call the file.
+
+    Raises:
+        ValueError: it is no file of answers, or one of a newer course than this.
+    """
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = json.loads(content)
         known = said["format"] == FORMAT
-        answers = Answers(str(said["lesson"]), dict(said["answers"])) if known else None
-    except (ValueError, KeyError, TypeError) as error:
+        records = tuple(map(dict, said.get("records", ())))
+        answers = Answers(str(said["lesson"]), dict(said["answers"]), records) if known else None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            _("{path} is not a file of answers, or it is damaged.").format(path=path)
+            _("{path} is not a file of answers, or it is damaged.").format(path=name)
         ) from error
     if answers is None or not all(isinstance(text, str) for text in answers.cells.values()):
         raise ValueError(
             _(
                 "{path} has answers in a form that this course does not know: bring the course up "
                 "to date."
-            ).format(path=path)
+            ).format(path=name)
         )
     return answers
 
@@ -112,6 +143,8 @@ def write_answers(path: Path, answers: Answers) -> None:
     {'bet': 'my_bet = "a"'}
     """
     said = {"format": FORMAT, "lesson": answers.lesson, "answers": dict(answers.cells)}
+    if answers.records:
+        said["records"] = list(answers.records)
     write_whole(path, json.dumps(said, ensure_ascii=False, indent=1).encode("utf-8"))
 
 

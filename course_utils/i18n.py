@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gettext
 import os
-from collections.abc import Iterator
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +19,11 @@ __all__ = [
     "add_catalogue",
     "current_language",
     "duration",
+    "listed",
     "ngettext",
     "number",
     "percent",
+    "say",
     "set_language",
     "speaking",
 ]
@@ -114,6 +118,28 @@ def ngettext(one: str, several: str, n: int) -> str:
     '3 seeds'
     """
     return _translations(current_language()).ngettext(one, several, n)
+
+
+def listed(items: Iterable[str]) -> str:
+    """Items in a row, as the reader's language parts them.
+
+    >>> listed(["one", "two"])
+    'one; two'
+    """
+    return _("; ").join(items)
+
+
+def say(message: str) -> None:
+    """Print a message in lines that a terminal has room for; no word or number is broken.
+
+    >>> say("A sentence that is longer than a terminal is wide goes on in a second line, as it "
+    ...     "would in a letter.")
+    A sentence that is longer than a terminal is wide goes on in a second line, as
+    it would in a letter.
+    """
+    room = shutil.get_terminal_size().columns
+    for line in message.splitlines():
+        print(textwrap.fill(line, room, break_long_words=False, break_on_hyphens=False))
 
 
 def number(value: float, digits: int) -> str:

@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from course_utils.checks.answers import Mistake, require_answers, wrong_answers
 from course_utils.checks.building import build, double_copy, label_of, run
 from course_utils.checks.equivalence import Trace, describe, paired, randomise, trace
-from course_utils.checks.feedback import Feedback, correct, listed, reject
+from course_utils.checks.feedback import Feedback, correct, reject
 from course_utils.checks.modules import head_mistakes, left_out, require_modules, require_same_shape
 from course_utils.checks.running import checker
-from course_utils.i18n import _, number
+from course_utils.i18n import _, listed, number
 from course_utils.models.blocks import (
     BottleneckBlock,
     ConvBNReLU,

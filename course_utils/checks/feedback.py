@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 import numpy as np
 from torch import Tensor
 
-from course_utils.i18n import _, number
+from course_utils.i18n import _, listed, number
 
 __all__ = [
     "Feedback",
@@ -19,7 +18,6 @@ __all__ = [
     "correct",
     "is_blank",
     "kind_of",
-    "listed",
     "reject",
     "shown",
     "unfilled",
@@ -180,15 +178,6 @@ def is_blank(value: object) -> bool:
 def kind_of(value: object) -> str:
     """The name of a value's type, as feedback quotes it."""
     return type(value).__name__
-
-
-def listed(items: Iterable[str]) -> str:
-    """Items in a row, as the reader's language parts them.
-
-    >>> listed(["one", "two"])
-    'one; two'
-    """
-    return _("; ").join(items)
 
 
 def shown(value: object, digits: int = 4, most: int = _MOST_NUMBERS) -> str:

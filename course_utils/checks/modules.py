@@ -27,9 +27,9 @@ from course_utils.checks.equivalence import (
     signature,
     trace,
 )
-from course_utils.checks.feedback import kind_of, listed, reject
+from course_utils.checks.feedback import kind_of, reject
 from course_utils.checks.running import text_of
-from course_utils.i18n import _
+from course_utils.i18n import _, listed
 
 __all__ = [
     "head_mistakes",

@@ -94,10 +94,10 @@ class DescribedFigure(Figure):
         if self.size is not None:
             about |= {"width": self.size[0], "height": self.size[1]}
         picture = {"image/png": self.png(), "text/plain": self.description}
-        display(picture, raw=True, metadata={"image/png": about})  # type: ignore[no-untyped-call]
+        display(picture, raw=True, metadata={"image/png": about})
         summary = escape(_("Description of the figure"))
         words = f"<details><summary>{summary}</summary><p>{escape(self.description)}</p></details>"
-        display({"text/html": words, "text/plain": ""}, raw=True)  # type: ignore[no-untyped-call]
+        display({"text/html": words, "text/plain": ""}, raw=True)
 
 
 def style_of(index: int) -> dict[str, Any]:

@@ -1,40 +1,43 @@
-"""Every notebook starts alike: language, seed, one line of versions, and the course's folder."""
+"""Every notebook starts alike: language, seed, and the course's folder; printed, its versions."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import joblib
 import pytest
 import torch
 
 from course_utils import i18n, lesson
 
 
-def test_a_lesson_starts_with_its_language_a_seed_and_one_line(
+def test_a_lesson_starts_with_its_language_and_a_seed_and_has_a_line_of_versions(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lesson.start(3, "fr", seed=5)
-    (line,) = capsys.readouterr().out.splitlines()
+    started = lesson.start(3, "fr", seed=5)
+    assert capsys.readouterr().out == "" and i18n.current_language() == "fr"
+    (line,) = str(started).splitlines()
     assert line.startswith("Leçon 3 · Python ")
     assert f"torch {torch.__version__}" in line and line.endswith("graine 5")
-    assert i18n.current_language() == "fr"
     first = torch.rand(3)
     torch.manual_seed(5)
     assert torch.equal(first, torch.rand(3))
 
 
 def test_a_lesson_takes_no_more_threads_than_the_process_has_cores(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = torch.get_num_threads()
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # as a container's share would
     try:
         torch.set_num_threads(2)
-        lesson.start(3, "en")
+        started = lesson.start(3, "en")
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
-    assert " · 1 core(s) · " in capsys.readouterr().out
+    assert " · 1 core · " in str(started)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
+    assert " · 2 cores · " in str(started) or joblib.cpu_count() == 1
 
 
 def test_paths_are_those_of_the_course_wherever_the_notebook_is(tmp_path: Path) -> None:
