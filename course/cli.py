@@ -22,7 +22,7 @@ from course.pictures import draw_pictures
 from course.running import build_index, run_lessons
 from course.words.glossary import write_glossary
 from course_utils.commands import FAILED, add_command, carry_out, new_parser
-from course_utils.i18n import LANGUAGES, _
+from course_utils.i18n import LANGUAGES, _, say
 
 __all__ = ["main"]
 
@@ -239,7 +239,7 @@ def _report(faults: Iterable[str]) -> int:
     """Print each sentence; 1 when there was one, else 0."""
     status = 0
     for fault in faults:
-        print(fault, file=sys.stderr)
+        say(fault, sys.stderr)
         status = 1
     return status
 
@@ -308,7 +308,7 @@ def _run(arguments: argparse.Namespace) -> int:
     status = 0
     for outcome in run_lessons(REPOSITORY, parameters):
         if outcome.error:
-            print(outcome.error, file=sys.stderr)
+            say(outcome.error, sys.stderr)
             status = FAILED
     print(_("Open {index} in a browser.").format(index=build_index(REPOSITORY)))
     return status

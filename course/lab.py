@@ -12,7 +12,7 @@ from pathlib import Path
 
 from course.copies import prepare_copies
 from course.lessons import find_lessons
-from course_utils.i18n import _
+from course_utils.i18n import _, say
 
 __all__ = ["lab_command", "open_lab"]
 
@@ -50,13 +50,13 @@ def open_lab(
     for copy in prepare_copies(root, find_lessons(root, language), again):
         path, earlier = (each and each.relative_to(root) for each in (copy.path, copy.earlier))
         if copy.news == "updated" and earlier:
-            print(
+            say(
                 _(
                     "{path} follows the newer lesson, with your answers; as it was: {earlier}."
                 ).format(path=path, earlier=earlier)
             )
         elif copy.news == "afresh":
-            print(_("{path} is new; as it was: {earlier}.").format(path=path, earlier=earlier))
+            say(_("{path} is new; as it was: {earlier}.").format(path=path, earlier=earlier))
         if copy.path.name == chosen[0].path.name:
             opened = copy.path
     assert opened is not None

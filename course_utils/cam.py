@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from course_utils.arguments import checked_images, checked_module, checked_size
 from course_utils.head import Head, run_to_head
-from course_utils.i18n import _
+from course_utils.i18n import _, number
 from course_utils.inference import evaluating, kept_random_state
 
 __all__ = ["CAM", "class_activation_maps"]
@@ -385,10 +385,10 @@ def _checked_error(maps: Tensor, logits: Tensor, head: Head, *, bias: bool) -> f
         return error
     raise ValueError(
         _(
-            "The maps' means and the logits differ by {error:.1e} of the largest logit (at most "
-            "{tolerance:.1e} was expected): something changes the features or the logits out of "
+            "The maps' means and the logits differ by {error} of the largest logit (at most "
+            "{tolerance} was expected): something changes the features or the logits out of "
             "sight, such as a hook or an operation in place after the pooling."
-        ).format(error=error, tolerance=tolerance)
+        ).format(error=number(error, 2), tolerance=number(tolerance, 2))
     )
 
 

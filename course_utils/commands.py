@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from course_utils.i18n import DOMAIN, LANGUAGES, LOCALE, _, current_language, set_language
+from course_utils.i18n import DOMAIN, LANGUAGES, LOCALE, _, current_language, say, set_language
 
 __all__ = [
     "FAILED",
@@ -136,12 +136,12 @@ def carry_out(
             warnings.showwarning = _show_warning
             return handler(arguments)
     except KeyboardInterrupt:
-        print(_("Interrupted: what was finished is kept."), file=sys.stderr)
+        say(_("Interrupted: what was finished is kept."), sys.stderr)
         return INTERRUPTED
     except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         if arguments.debug:
             raise
-        print(sentence(error), file=sys.stderr)
+        say(sentence(error), sys.stderr)
         return REFUSED
 
 
@@ -158,7 +158,7 @@ def sentence(error: Exception) -> str:
 
 def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
     """A warning of the library as its sentence alone: where it was raised helps no reader."""
-    print(message, file=sys.stderr)
+    say(str(message), sys.stderr)
 
 
 def _print_in_any_encoding() -> None:

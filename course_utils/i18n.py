@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gettext
 import os
+import re
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import TextIO
 
 __all__ = [
     "DOMAIN",
@@ -31,6 +34,9 @@ __all__ = [
 LANGUAGES = ("fr", "en")
 ENVIRONMENT_VARIABLE = "COURSE_LANGUAGE"
 _SPACE = "\N{NARROW NO-BREAK SPACE}"  # a number stays on one line
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_COLUMNS = 80
+_LONGEST = 15  # digits before a number is written with a power of ten
 DOMAIN = "course_utils"
 LOCALE = Path(__file__).parent / "locale"
 _catalogues = {DOMAIN: LOCALE}
@@ -129,17 +135,24 @@ def listed(items: Iterable[str]) -> str:
     return _("; ").join(items)
 
 
-def say(message: str) -> None:
-    """Print a message in lines that a terminal has room for; no word or number is broken.
+def say(message: str, file: TextIO | None = None) -> None:
+    """Print a message; where a reader looks on, in lines of 80 columns at most, of whole words.
 
-    >>> say("A sentence that is longer than a terminal is wide goes on in a second line, as it "
-    ...     "would in a letter.")
-    A sentence that is longer than a terminal is wide goes on in a second line, as
-    it would in a letter.
+    A terminal and JupyterLab both break longer ones wherever their room ends, within words too.
+
+    Args:
+        message: one or more lines.
+        file: where to, ``sys.stdout`` by default; a file that is no screen gets the lines as they
+            are.
     """
-    room = shutil.get_terminal_size().columns
-    for line in message.splitlines():
-        print(textwrap.fill(line, room, break_long_words=False, break_on_hyphens=False))
+    stream = sys.stdout if file is None else file
+    if stream.isatty():  # so says a notebook's, too
+        room = min(_COLUMNS, shutil.get_terminal_size().columns)
+        message = "\n".join(
+            textwrap.fill(line, room, break_long_words=False, break_on_hyphens=False)
+            for line in message.splitlines()
+        )
+    print(message, file=stream, flush=True)
 
 
 def number(value: float, digits: int) -> str:
@@ -149,12 +162,18 @@ def number(value: float, digits: int) -> str:
     >>> number(-1234.5, 5), number(40_551_040, 8), number(0.00012, 2)
     ('−1\\u202f234,5', '40\\u202f551\\u202f040', '0,00012')
     >>> set_language("en")
-    >>> number(-1234.5, 5)
-    '−1,234.5'
+    >>> number(-1234.5, 5), number(3567, 3), number(-1e-7, 2), number(2.5e-7, 2)
+    ('−1,234.5', '3,570', '−10⁻⁷', '2.5\\u202f×\\u202f10⁻⁷')
     """
-    plain = f"{value:.{digits}g}"
+    plain, _e, exponent = f"{value:.{digits}g}".partition("e")
+    power = int(exponent or 0)
+    if 0 < power < _LONGEST:
+        plain, power = f"{float(plain) * 10**power:.0f}", 0
     decimals = len(plain.partition(".")[2])
-    text = plain if "e" in plain else f"{float(plain):,.{decimals}f}"
+    text = f"{float(plain):,.{decimals}f}"
+    if power:
+        text = f"{text}{_SPACE}×{_SPACE}10{str(power).translate(_RAISED)}"
+        text = re.sub(rf"^(-?)1{_SPACE}×{_SPACE}", r"\1", text)  # 1 × 10⁻⁷ is 10⁻⁷
     text = text.replace("-", "−")
     if current_language() == "fr":
         text = text.replace(",", _SPACE).replace(".", ",")

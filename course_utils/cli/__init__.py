@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from course_utils.cli.data import add_data
 from course_utils.cli.sweep import add_sweep
 from course_utils.commands import REFUSED, carry_out, new_parser
-from course_utils.i18n import _
+from course_utils.i18n import _, say
 
 __all__ = ["main"]
 
@@ -26,11 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; see :func:`course_utils.commands.carry_out`."""
     words = sys.argv[1:] if argv is None else argv
     if words and words[0] in TOOLS:
-        print(
+        say(
             _(
                 "`{command}` has moved: in a copy of the repository, python -m course {command}."
             ).format(command=words[0]),
-            file=sys.stderr,
+            sys.stderr,
         )
         return REFUSED
     return carry_out(_parser, argv)

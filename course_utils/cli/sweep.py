@@ -28,7 +28,7 @@ from course_utils.experiments.running import check_device
 from course_utils.experiments.spec import Spec
 from course_utils.experiments.store import Store
 from course_utils.experiments.sweeping import SweepError, sweep
-from course_utils.i18n import _, duration, number
+from course_utils.i18n import _, duration, ngettext, number, say
 from course_utils.plots import error_by_depth
 
 __all__ = ["add_sweep", "figure_path", "parse_setting", "sweep_and_show"]
@@ -219,7 +219,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
             by_trial=by_trial,
         )
     except SweepError as error:
-        print(sentence(error), file=sys.stderr)
+        say(sentence(error), sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -324,14 +324,14 @@ def sweep_and_show(
         if missing:
             with engine.start(missing) as (executor, workers):
                 if limit := engine.time_limit:
-                    print(_limited(limit), flush=True)
+                    say(_limited(limit))
                 costs = {}
                 if estimates:
                     costs = estimate(missing, found.values(), executor, progress=True)
                     if by_trial and not found and (faster := compiled_if_faster(costs, executor)):
                         specs, costs = compiled(specs), faster
-                        print(_("The runs are compiled: a trial of it took less time."))
-                    print(_announced(specs, found, costs, workers), flush=True)
+                        say(_("The runs are compiled: a trial of it took less time."))
+                    say(_announced(specs, found, costs, workers))
                 if not dry_run:
                     seconds = {spec: cost.seconds for spec, cost in costs.items()}
                     bar = Bar(seconds, workers, lines=True)
@@ -341,7 +341,7 @@ def sweep_and_show(
         else:
             records = [found[spec] for spec in specs]
     except KeyboardInterrupt:
-        print(_kept(specs, store), file=sys.stderr)
+        say(_kept(specs, store), sys.stderr)
         raise
     if dry_run:
         print(_("Nothing was run."))
@@ -383,7 +383,11 @@ def _announced(
         lines.append(whole + (memory if peaks else "."))
     if unknown := len(set(specs) - found.keys() - costs.keys()):
         lines.append(
-            _("{number} run(s) could not be tried, and will say why.").format(number=unknown)
+            ngettext(
+                "{number} run could not be tried, and will say why.",
+                "{number} runs could not be tried, and will say why.",
+                unknown,
+            ).format(number=unknown)
         )
     return "\n".join(lines)
 
@@ -405,10 +409,10 @@ def _show(records: Sequence[Record], store: Path) -> None:
         judged = str(verdict(records))
     except ValueError as error:  # a grid too small to judge is run and recorded all the same
         judged = str(error)
-    print(judged)
+    say(judged)
     told = [notes for record in records if (notes := fidelity_notes(record))]
     if told and all(record.spec.dataset == "cifar10" for record in records):
-        print(_faithful(told))
+        say(_faithful(told))
 
 
 def _faithful(told: Sequence[Sequence[str]]) -> str:

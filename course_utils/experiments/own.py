@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from course_utils.i18n import _
+from course_utils.i18n import _, say
 from course_utils.models.blocks import draw_seed, initialise
 
 __all__ = ["build_own", "check_own", "own", "own_or"]
@@ -246,11 +246,11 @@ def own_or(
                 _("it does not give {number} logits for each image").format(number=num_classes)
             )
     except Exception as error:  # the function is the reader's: anything may go wrong in it
-        print(
+        say(
             _(
                 "{name} cannot be trained yet ({error}): the course's network takes its place."
             ).format(name=name, error=error)
         )
         return dict(course)
-    print(_("{name}, as you wrote it, is the network that is trained.").format(name=name))
+    say(_("{name}, as you wrote it, is the network that is trained.").format(name=name))
     return fields

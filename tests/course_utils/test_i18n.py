@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from course_utils import i18n
-from course_utils.i18n import _, current_language, number, percent, set_language, speaking
+from course_utils.i18n import _, current_language, number, percent, say, set_language, speaking
 
 MESSAGE = "seed {seed}"
 
@@ -93,3 +95,37 @@ def test_shares_are_percentages_with_the_sign_that_the_language_sets_apart() -> 
     set_language("fr")
     assert percent(0.125) == "12,5\u202f%"
     assert percent(-0.0004, 2) == "−0,04\u202f%"
+
+
+class Screen(io.StringIO):
+    """A terminal, or a notebook, which says of itself that it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("columns", "widest"), [("60", 60), ("200", 80)])
+def test_a_long_sentence_on_a_screen_is_cut_between_words_and_within_80_columns(
+    columns: str, widest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    sentence = "It goes on, and on, " * 20 + "1\u202f437 images in /a-path/" + "long" * 30
+    say(f"{sentence}\nAnother.", screen := Screen())
+    *lines, path, another = screen.getvalue().splitlines()
+    assert " ".join([*lines, path]) == sentence and another == "Another."
+    assert widest - 20 < max(map(len, lines)) <= widest and path.endswith("longlong")
+    say(sentence, file := io.StringIO())
+    assert file.getvalue() == f"{sentence}\n"
+
+
+@pytest.mark.parametrize("language", ["fr", "en"])
+def test_no_number_is_written_as_a_program_writes_powers_of_ten(language: str) -> None:
+    with speaking(language):
+        texts = {v: number(v, 3) for v in (1e-7, -2.5e-9, 3567.0, 1.236e8, 6.02e23, 1e-4)}
+    assert texts[1e-7] == "10⁻⁷"
+    point, thousand = (",", "\u202f") if language == "fr" else (".", ",")
+    assert texts[-2.5e-9] == f"−2{point}5\u202f×\u202f10⁻⁹"
+    assert texts[3567.0] == f"3{thousand}570"
+    assert texts[1.236e8] == f"124{thousand}000{thousand}000"
+    assert texts[6.02e23] == f"6{point}02\u202f×\u202f10²³"
+    assert texts[1e-4] == f"0{point}0001"
