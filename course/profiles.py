@@ -14,13 +14,14 @@ from typing import Any
 
 import nbformat
 
-from course_utils.experiments import Spec
+from course_utils.experiments import Spec, grid
 from course_utils.i18n import _
 
 __all__ = ["check_parameters", "literal", "load_profile", "parameters_of", "profile_path"]
 
 PARAMETERS_TAG = "parameters"
 RECIPE = "recipe"
+AUTOMATIC = ("precision", "auto")
 # The fields of a spec that a lesson fills in itself; a recipe has the others.
 OF_THE_LESSON = {"family", "depth", "seed", "dataset", "dataset_options", "family_options"}
 
@@ -213,7 +214,7 @@ def check_parameters(
 
 
 def _check_recipe(recipe: Mapping[str, Any], profile: str, lesson: str) -> None:
-    """Refuse a setting that no run has, before the lesson comes to it."""
+    """Refuse a setting that no run has, or that has no such value, before the lesson runs."""
     known = [field.name for field in dataclasses.fields(Spec) if field.name not in OF_THE_LESSON]
     for key in recipe:
         if key not in known:
@@ -229,6 +230,16 @@ def _check_recipe(recipe: Mapping[str, Any], profile: str, lesson: str) -> None:
                     known=", ".join(known),
                 )
             )
+    # Which precision is the fastest is for the lesson's own machine to find out.
+    settings = {key: value for key, value in recipe.items() if (key, value) != AUTOMATIC}
+    try:
+        grid(families=["plain"], depths=[8], seeds=[0], **settings)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            _("Profile {profile!r}, lesson {lesson!r}, in the recipe: {error}").format(
+                profile=profile, lesson=lesson, error=error
+            )
+        ) from error
 
 
 def literal(name: str, value: Any) -> Any:

@@ -139,6 +139,34 @@ def test_a_setting_that_no_recipe_has_is_refused_with_the_closest_one_or_all() -
         check_parameters({"recipe": {"seed": 1}}, own, "quick", "03_degradation")
 
 
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ({"schedule": "stepp"}, "schedule"),
+        ({"batch_size": "64"}, "batch_size must be"),
+        ({"learning_rate": -0.1}, "learning_rate must be a finite number"),
+        ({"learning_rate": 0}, "A learning rate is a positive number"),
+        ({"nesterov": 1}, "nesterov"),
+        ({"device": "gpu"}, "device"),
+        ({"precision": "fp16"}, "precision"),
+        ({"warm_start": "110"}, "warm_start must be True, False or a list of depths"),
+        ({"evaluate_every": 0}, "evaluate_every"),
+        ({"lars": [1]}, "lars must be a number"),
+    ],
+)
+def test_a_setting_with_a_value_that_no_run_has_is_refused_before_anything_runs(
+    recipe: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ValueError, match=f"'quick', lesson '04_densenet', in the recipe: .*{said}"):
+        check_parameters({"recipe": recipe}, {"recipe": {}}, "quick", "04_densenet")
+
+
+def test_a_recipe_may_leave_the_precision_to_the_lessons_machine_and_list_warm_starts() -> None:
+    recipe = {"precision": "auto", "device": "cuda", "warm_start": [110], "steps": 64000}
+    said = check_parameters({"recipe": recipe}, {"recipe": {}}, "paper", "03_degradation")
+    assert said == {"recipe": recipe}
+
+
 @pytest.mark.parametrize("name", ["import os; x", "a-b", "class", "2x", ""])
 def test_a_name_that_would_be_other_code_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is not a Python name"):
