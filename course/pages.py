@@ -71,13 +71,19 @@ article > a { flex: 0 0 18rem; }
 article > div { flex: 1 1 18rem; }
 img { width: 100%; background: white; border-radius: 0.3rem; }
 h3 { margin: 0; }
+nav a { margin-right: 1rem; }
 .error { font-weight: bold; }
 </style>
 </head>
 <body>
 <h1>{{ title }}</h1>
+{% if sections | length > 1 %}
+<nav>{% for language, cards in sections %}
+<a href="#{{ language }}" lang="{{ language }}" hreflang="{{ language }}">{{ names[language] }}</a>
+{% endfor %}</nav>
+{% endif %}
 {% for language, cards in sections %}
-<section lang="{{ language }}">
+<section id="{{ language }}" lang="{{ language }}">
 <h2>{{ names[language] }}</h2>
 {% for card in cards %}
 <article>

@@ -167,3 +167,15 @@ def test_the_index_escapes_what_a_lesson_says_of_itself(tmp_path: Path) -> None:
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "A &lt; B" in html
     assert "stopped: x &lt; y" in html
+
+
+def test_the_index_of_two_editions_leads_to_each_in_its_own_language(tmp_path: Path) -> None:
+    card = Card("T", "", "fr/a.html", "fr/a.ipynb", None, "", None)
+    path = tmp_path / "index.html"
+    write_index(path, [("fr", [card]), ("en", [card])])
+    html = path.read_text(encoding="utf-8")
+    for language, name in (("fr", "Français"), ("en", "English")):
+        assert f'<a href="#{language}" lang="{language}" hreflang="{language}">{name}</a>' in html
+        assert f'<section id="{language}" lang="{language}">' in html
+    write_index(path, [("fr", [card])])
+    assert "<nav>" not in path.read_text(encoding="utf-8")
