@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from course_utils.commands import FAILED, add_command, carry_out, new_parser
-from course_utils.i18n import _
+from course_utils.i18n import _, say
 
 __all__ = [
     "add_install",
@@ -199,27 +199,28 @@ def _install_torch(
 ) -> None:
     """Bring torch's build from its index; where that fails, a sentence, and pip's usual one."""
     if said:
-        print(said, flush=True)
+        say(said)
     renew = ["--force-reinstall"] if replace else []
     if index is not None:
         # Only this index, whatever others pip is told of: they have the other builds.
         pages = [f"--find-links={index.rstrip('/')}/{name}/" for name in ("torch", "torchvision")]
         patience = ["--retries=1", "--timeout=30"]
-        if not _pip(python, "--no-index", "--no-deps", *renew, *patience, *pages, *wanted):
+        words = ["--no-index", "--no-deps", *renew, *patience, *pages, *wanted]
+        # What pip would call an error is none as long as the usual index has the build.
+        if not _pip(python, *words, errors=subprocess.DEVNULL):
             return
-        print(
+        say(
             _(
                 "{index} cannot be reached, or has no {wanted} for this Python: torch comes from "
                 "pip's usual index instead, for Linux with NVIDIA's libraries (5 GB)."
-            ).format(index=index, wanted=" ".join(wanted)),
-            flush=True,
+            ).format(index=index, wanted=" ".join(wanted))
         )
     if renew:
         _pip(python, "--no-deps", *renew, *wanted)
 
 
-def _pip(python: Path, *words: str) -> int:
-    return subprocess.run([str(python), "-m", "pip", "install", *words]).returncode
+def _pip(python: Path, *words: str, errors: int | None = None) -> int:
+    return subprocess.run([str(python), "-m", "pip", "install", *words], stderr=errors).returncode
 
 
 def _installed(python: Path) -> str:
