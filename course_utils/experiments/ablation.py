@@ -19,7 +19,7 @@ from course_utils.experiments.spec import Spec
 from course_utils.experiments.statistics import CONFIDENCE, paired_interval, points
 from course_utils.experiments.store import Store
 from course_utils.experiments.sweeping import sweep
-from course_utils.i18n import _, number
+from course_utils.i18n import _, ngettext, number
 from course_utils.tables import Table
 
 __all__ = ["Ablation", "Difference", "Effect", "ablate", "altered", "compare", "difference"]
@@ -274,9 +274,12 @@ class Ablation:
     @property
     def note(self) -> str:
         """How the intervals are to be read."""
-        return _(
+        return ngettext(
+            "Differences from the base over {seeds} seeds, paired by seed; the interval holds with "
+            "95% confidence.",
             "Differences from the base over {seeds} seeds, paired by seed; the intervals hold for "
-            "all {changes} change(s) together with 95% confidence."
+            "all {changes} changes together with 95% confidence.",
+            len(self.effects),
         ).format(seeds=len(self.seeds), changes=len(self.effects))
 
     def __str__(self) -> str:

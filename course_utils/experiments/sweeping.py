@@ -23,7 +23,7 @@ from course_utils.experiments.record import Record
 from course_utils.experiments.running import check_device, run
 from course_utils.experiments.spec import Spec
 from course_utils.experiments.store import Store
-from course_utils.i18n import _
+from course_utils.i18n import _, ngettext
 
 __all__ = ["SweepError", "local_executor", "sweep"]
 
@@ -291,7 +291,18 @@ def _reason(error: BaseException) -> str:
 
 def _sentence(failures: dict[Spec, BaseException], saved: int) -> str:
     spec, error = next(iter(failures.items()))
-    return _(
-        "{number} run(s) gave no record, {spec} first ({reason}). The {saved} that did are saved: "
-        "start the sweep again to do the others."
-    ).format(number=len(failures), spec=spec, reason=_reason(error), saved=saved)
+    failed = ngettext(
+        "{spec} gave no record ({reason}).",
+        "{number} runs gave no record, {spec} first ({reason}).",
+        len(failures),
+    )
+    kept = ngettext(
+        "The record of {saved} other run is saved: start the sweep again for what is missing.",
+        "The records of {saved} other runs are saved: start the sweep again for what is missing.",
+        saved,
+    )
+    if not saved:
+        kept = _("Start the sweep again for what is missing.")
+    return f"{failed} {kept}".format(
+        number=len(failures), spec=spec, reason=_reason(error), saved=saved
+    )

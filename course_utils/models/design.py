@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.arguments import checked_shape, whole_number
-from course_utils.i18n import _
+from course_utils.i18n import _, ngettext
 from course_utils.inference import evaluating
 from course_utils.models.blocks import he_initialised
 from course_utils.models.densenet import Transition
@@ -81,9 +81,12 @@ def _channels_after(
         raise TypeError(_not_a_stage(position, spec))
     if position == 1 and isinstance(spec, identity) and channels <= PIXEL_CHANNELS:
         raise ValueError(
-            _(
-                "Stage 1, {stage}, would keep the {channels} channel(s) of the image for all its "
-                "maps: begin with a stage that makes more, such as conv(16)."
+            ngettext(
+                "Stage 1, {stage}, would keep the one channel of the image for all its maps: begin "
+                "with a stage that makes more, such as conv(16).",
+                "Stage 1, {stage}, would keep the {channels} channels of the image for all its "
+                "maps: begin with a stage that makes more, such as conv(16).",
+                channels,
             ).format(**values)
         )
     try:
@@ -251,9 +254,12 @@ def compose(
         shape = checked_shape(image_shape)
         if shape[0] != in_channels:
             raise ValueError(
-                _(
-                    "The images have {channels} channel(s) and the net reads {in_channels}: give "
-                    "in_channels and image_shape the same number."
+                ngettext(
+                    "The images have {channels} channel and the net reads {in_channels}: give "
+                    "in_channels and image_shape the same number.",
+                    "The images have {channels} channels and the net reads {in_channels}: give "
+                    "in_channels and image_shape the same number.",
+                    shape[0],
                 ).format(channels=shape[0], in_channels=in_channels)
             )
         nowhere = copy.deepcopy(net).to("meta")  # where nothing is computed

@@ -84,4 +84,3 @@ def test_answers_saved_in_one_session_are_there_in_a_new_one(language: str, cour
             page.keyboard.press("Control+Enter")
             expect(exercise).to_contain_text(instead)
             expect(exercise).to_contain_text(correct)
-            page.screenshot(path=ROOT / "build" / f"session-{language}.png", full_page=True)
