@@ -150,8 +150,14 @@ def _islands() -> list[tuple[Tensor, float]]:
         (1.5, s(9, 10), s(0, 7)),
         background=0.4,
     )
+    # The long one, of 7 pixels, has the largest box of the three; the one of 12 comes second.
+    steps = [(0.5, s(row, row + 1), s(row, row + 1)) for row in range(7)]
+    five = _drawn(*steps, (0.4, s(6, 9), s(9, 13)), (0.9, s(8, 10), s(0, 2)))
     four = _drawn((0.25, s(2, 4), s(3, 9)), (-0.5, s(5, 8), s(1, 3)), background=-1.0)
-    return [(one, 0.5), (two, 0.3), (three, 2.0), (four, 0.125), (three[:, :9].clone(), 1.25)]
+    return [
+        *((one, 0.5), (two, 0.3), (three, 2.0), (four, 0.125), (five, 0.3)),
+        (three[:, :9].clone(), 1.25),
+    ]
 
 
 def _box_of(mask: Tensor) -> Box:
@@ -161,6 +167,14 @@ def _box_of(mask: Tensor) -> Box:
 
 def _largest(labels: Tensor, cam: Tensor) -> int:
     return int(labels.flatten().bincount()[1:].argmax()) + 1
+
+
+def _widest(labels: Tensor, cam: Tensor) -> int:
+    def area(label: int) -> int:
+        x0, y0, x1, y1 = _box_of(labels == label)
+        return (x1 - x0 + 1) * (y1 - y0 + 1)
+
+    return max(range(1, int(labels.max()) + 1), key=area)
 
 
 def _component(
@@ -212,6 +226,9 @@ def check_box_from_map(function: object) -> Feedback:
         partial(_component, choose=lambda labels, cam: 1),
         _("this is the first component in reading order, not the largest."),
         largest,
+        partial(_component, choose=_widest),
+        _("this is the component with the largest box; the one with the most pixels is asked for."),
+        largest,
         moved(lambda x0, y0, x1, y1: (y0, x0, y1, x1)),
         _("rows and columns are swapped: x is the column, y the row."),
         moved(lambda x0, y0, x1, y1: (x0, y0, x1 + 1, y1 + 1)),
@@ -255,6 +272,7 @@ def check_iou(function: object) -> Feedback:
         ((0, 0, 3, 3), (3, 0, 6, 3)),  # one column in common
         ((0, 0, 2, 2), (5, 6, 8, 9)),  # apart in both directions
         ((0, 0, 2, 9), (5, 0, 8, 9)),  # apart in one
+        ((0, 0, 9, 2), (1, 6, 9, 8)),  # apart in the other
         ((3, 4, 3, 4), (3, 4, 3, 4)),  # one pixel
         ([0, 0, 3, 3], [4, 1, 6, 3]),  # side by side, in lists
     ]

@@ -94,6 +94,12 @@ def of_the_maximum(cam: Tensor, threshold: float) -> tuple[int, int, int, int]:
     return around(labels == labels.ravel()[cam.argmax()])
 
 
+def widest(cam: Tensor, threshold: float) -> tuple[int, int, int, int]:
+    labels = labelled(cam, threshold)
+    boxes = [(ys.stop - ys.start) * (xs.stop - xs.start) for ys, xs in ndimage.find_objects(labels)]
+    return around(labels == 1 + int(np.argmax(boxes)))
+
+
 def moved(turn: Callable[..., object]) -> Callable[..., object]:
     return lambda cam, threshold: turn(*box_by_numpy(cam, threshold))
 
@@ -107,6 +113,7 @@ BOX: dict[str, object] = {
     "a share of the maximum": lambda m, t: largest_of(labelled(m, t * float(m.max()))),
     "holds the maximum": of_the_maximum,
     "first component": lambda m, t: around(labelled(m, t) == 1),
+    "the largest box; the one with the most pixels": widest,
     "rows and columns": moved(lambda x0, y0, x1, y1: (y0, x0, y1, x1)),
     "one pixel late": moved(lambda x0, y0, x1, y1: np.array([x0, y0, x1 + 1, y1 + 1])),
     "a width and a height": moved(lambda x0, y0, x1, y1: [x0, y0, x1 - x0 + 1, y1 - y0 + 1]),
@@ -154,6 +161,12 @@ def iou_unclamped(a: Box, b: Box) -> float:
     return w * h / (first + second - w * h)
 
 
+def iou_half_clamped(a: Box, b: Box, clamped: int) -> float:
+    *sides, first, second = parts(a, b)
+    sides[clamped] = max(0, sides[clamped])
+    return sides[0] * sides[1] / (first + second - sides[0] * sides[1])
+
+
 IOU: dict[str, object] = {
     "last pixel is not counted": Each(
         [
@@ -163,6 +176,8 @@ IOU: dict[str, object] = {
         ]
     ),
     "two negatives": iou_unclamped,
+    "iou((0, 0, 9, 2), (1, 6, 9, 8))` gives −0.3214; 0 is": lambda a, b: iou_half_clamped(a, b, 0),
+    "iou((0, 0, 2, 9), (5, 0, 8, 9))` gives −0.2222; 0 is": lambda a, b: iou_half_clamped(a, b, 1),
     "iou((0, 0, 3, 3), (2, 2, 5, 4))` gives 0.5367; 0.1667 is": lambda a, b: (
         iou_by_hand(a, b) + 0.37
     ),
