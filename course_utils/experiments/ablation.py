@@ -19,7 +19,7 @@ from course_utils.experiments.spec import Spec
 from course_utils.experiments.statistics import CONFIDENCE, paired_interval, points
 from course_utils.experiments.store import Store
 from course_utils.experiments.sweeping import sweep
-from course_utils.i18n import _, ngettext, number
+from course_utils.i18n import _, number
 from course_utils.tables import Table
 
 __all__ = ["Ablation", "Difference", "Effect", "ablate", "altered", "compare", "difference"]
@@ -274,12 +274,14 @@ class Ablation:
     @property
     def note(self) -> str:
         """How the intervals are to be read."""
-        return ngettext(
-            "Differences from the base over {seeds} seeds, paired by seed; the interval holds with "
-            "95% confidence.",
+        if len(self.effects) == 1:
+            return _(
+                "Difference from the base over {seeds} seeds, paired by seed; the interval holds "
+                "with 95% confidence."
+            ).format(seeds=len(self.seeds))
+        return _(
             "Differences from the base over {seeds} seeds, paired by seed; the intervals hold for "
-            "all {changes} changes together with 95% confidence.",
-            len(self.effects),
+            "all {changes} changes together with 95% confidence."
         ).format(seeds=len(self.seeds), changes=len(self.effects))
 
     def __str__(self) -> str:

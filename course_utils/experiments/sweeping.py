@@ -291,11 +291,9 @@ def _reason(error: BaseException) -> str:
 
 def _sentence(failures: dict[Spec, BaseException], saved: int) -> str:
     spec, error = next(iter(failures.items()))
-    failed = ngettext(
-        "{spec} gave no record ({reason}).",
-        "{number} runs gave no record, {spec} first ({reason}).",
-        len(failures),
-    )
+    failed = _("{number} runs gave no record, {spec} first ({reason}).")
+    if len(failures) == 1:
+        failed = _("{spec} gave no record ({reason}).")
     kept = ngettext(
         "The record of {saved} other run is saved: start the sweep again for what is missing.",
         "The records of {saved} other runs are saved: start the sweep again for what is missing.",

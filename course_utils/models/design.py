@@ -82,8 +82,8 @@ def _channels_after(
     if position == 1 and isinstance(spec, identity) and channels <= PIXEL_CHANNELS:
         raise ValueError(
             ngettext(
-                "Stage 1, {stage}, would keep the one channel of the image for all its maps: begin "
-                "with a stage that makes more, such as conv(16).",
+                "Stage 1, {stage}, would keep the {channels} channel of the image for all its "
+                "maps: begin with a stage that makes more, such as conv(16).",
                 "Stage 1, {stage}, would keep the {channels} channels of the image for all its "
                 "maps: begin with a stage that makes more, such as conv(16).",
                 channels,
