@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_utils.checks.feedback import is_blank, kind_of, reject, shown, unfilled
-from course_utils.i18n import _
+from course_utils.i18n import _, listed
 
 __all__ = [
     "Mistake",
@@ -216,12 +216,22 @@ def _answer_of(function: Callable[..., object], name: str, case: Case) -> object
         _parts(answer)
     except (TypeError, ValueError, RuntimeError):
         reject(
-            _("`{name}` answers with a `{kind}`; numbers or a tensor are expected.").format(
-                name=name, kind=kind_of(answer)
+            _("`{name}` answers with {what}; numbers or a tensor are expected.").format(
+                name=name, what=_named(answer)
             ),
             _("Look at what your code returns."),
         )
     return answer
+
+
+def _named(answer: object) -> str:
+    """What an answer that is no number is, as feedback says it."""
+    if not isinstance(answer, list | tuple):
+        return _("a `{kind}`").format(kind=kind_of(answer))
+    if not answer:
+        return _("an empty `{kind}`").format(kind=kind_of(answer))
+    kinds = dict.fromkeys(f"`{kind_of(item)}`" for item in answer)
+    return _("a `{kind}` of {kinds}").format(kind=kind_of(answer), kinds=listed(kinds))
 
 
 def _same(one: object, other: object) -> bool:

@@ -165,16 +165,16 @@ def check_identity_layer(function: object) -> Feedback:
     """
     for channels in (3, 8):
         label = label_of("identity_layer", channels)
-        x = 10 * torch.rand(4, channels, 9, 9, dtype=torch.float64)
+        x = 100 * torch.rand(4, channels, 9, 9, dtype=torch.float64)
         layer = double_copy(build(function, "identity_layer", channels), x).eval()
         seen = trace(layer, x.clone(), label)
         conv, norm = _one_layer(seen, label)
         require_same_shape(seen.output, x, label)
         if not torch.allclose(seen.output, x, rtol=1e-6, atol=1e-9):
-            _explain_no_identity(layer, norm, channels, label)
+            _explain_no_identity(layer, norm, x, label)
         linear = randomise(nn.Sequential(deepcopy(conv), deepcopy(norm)))
-        if paired(nn.Sequential(linear, nn.ReLU()), layer, x - 5, label) is None:
-            if paired(linear, layer, x - 5, label) is not None:
+        if paired(nn.Sequential(linear, nn.ReLU()), layer, x - 50, label) is None:
+            if paired(linear, layer, x - 50, label) is not None:
                 reject(
                     _("`{label}` lets negative values through: its ReLU is missing.").format(
                         label=label
@@ -215,10 +215,12 @@ def _one_layer(seen: Trace, label: str) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
 
 
 @torch.no_grad()
-def _explain_no_identity(
-    layer: nn.Module, norm: nn.BatchNorm2d, channels: int, label: str
-) -> NoReturn:
-    """Find out what the layer does to an empty image and to a single lit pixel."""
+def _explain_no_identity(layer: nn.Module, norm: nn.BatchNorm2d, x: Tensor, label: str) -> NoReturn:
+    """Find out what the layer does to an empty image, to a single lit pixel, and to ``x``."""
+    channels = x.shape[1]
+    off = (run(layer, x.clone(), label) - x).flatten() / x.flatten()
+    value = float(x.flatten()[off.abs().argmax()])
+    became = value * (1 + float(off[off.abs().argmax()]))
     empty = torch.zeros(1, channels, 9, 9, dtype=torch.float64)
     every = torch.arange(channels)
     lit = empty.repeat(channels, 1, 1, 1)  # one image a channel, with one pixel lit
@@ -260,12 +262,13 @@ def _explain_no_identity(
         ),
         (
             True,
-            _("`{label}` does not keep the values: a pixel of 1 comes out as {gain}."),
-            _("Follow the value 1 through the convolution, then through the batch normalisation."),
+            _("`{label}` does not keep the values: a pixel of {value} comes out as {became}."),
+            _("Follow a value through the convolution, the batch normalisation and the ReLU."),
         ),
     ]
     message, hint = next(fault[1:] for fault in faults if fault[0])
-    reject(message.format(label=label, gain=number(worst, 7)), hint)
+    numbers = {"gain": worst, "value": value, "became": became}
+    reject(message.format(label=label, **{k: number(v, 8) for k, v in numbers.items()}), hint)
 
 
 @checker

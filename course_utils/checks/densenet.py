@@ -140,7 +140,7 @@ def check_bottleneck_layer(layer: object) -> Feedback:
             _before(),
         )
 
-    cases = [(6, 2), (9, 3)]
+    cases = [(7, 3), (9, 2)]
     require_modules(layer, "MyBottleneckLayer", cases, DenseLayer, mistakes)
     return correct(_("equal to the course's dense layer, in training and in eval mode."))
 
@@ -238,7 +238,7 @@ def check_transition(function: object) -> Feedback:
                 nn.Sequential(norm, relu, conv, nn.MaxPool2d(2)),
                 _("the pooling takes the maximum; the mean is expected."),
                 nn.Sequential(norm, relu, strided),
-                _("the 1×1 convolution takes the stride and skips three pixels out of four."),
+                _("three pixels out of four are skipped, as a stride does it."),
                 _("Average pooling uses all four."),
                 nn.Sequential(norm, relu, conv),
                 _("the maps keep their size: the pooling is missing."),

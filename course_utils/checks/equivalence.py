@@ -94,6 +94,8 @@ def describe(layer: nn.Module) -> str:
 
     >>> describe(nn.Conv2d(3, 8, 1)), describe(nn.BatchNorm2d(8)), describe(nn.Linear(8, 10))
     ('Conv2d 3→8, 1×1', 'BatchNorm2d(8)', 'Linear 8→10')
+    >>> describe(nn.BatchNorm2d(8, affine=False))
+    'BatchNorm2d(8, affine=False)'
     >>> describe(nn.GroupNorm(2, 8))
     'GroupNorm(weight, bias)'
     """
@@ -101,9 +103,12 @@ def describe(layer: nn.Module) -> str:
         height, width = layer.kernel_size
         return f"Conv2d {layer.in_channels}→{layer.out_channels}, {height}×{width}"
     if isinstance(layer, nn.BatchNorm2d):
-        return f"BatchNorm2d({layer.num_features})"
+        options = ("affine", "track_running_stats")
+        without = "".join(f", {option}=False" for option in options if not getattr(layer, option))
+        return f"BatchNorm2d({layer.num_features}{without})"
     if isinstance(layer, nn.Linear):
-        return f"Linear {layer.in_features}→{layer.out_features}"
+        without = ", bias=False" if layer.bias is None else ""
+        return f"Linear {layer.in_features}→{layer.out_features}{without}"
     return f"{kind_of(layer)}({', '.join(_own_state(layer))})"
 
 

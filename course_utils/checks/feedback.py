@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
@@ -183,7 +184,8 @@ def kind_of(value: object) -> str:
 def shown(value: object, digits: int = 4, most: int = _MOST_NUMBERS) -> str:
     """A value as feedback quotes it: numbers as the reader's language does, tensors by their shape.
 
-    ``digits`` are the significant ones of a float; of a tensor, ``most`` numbers are quoted.
+    ``digits`` are the significant ones of a float, whose whole part is quoted in full; of a tensor,
+    ``most`` numbers are quoted.
 
     >>> shown(123642856), shown((1, 1 / 6)), shown(np.ones((2, 3))), shown("text")
     ('123,642,856', '(1; 0.1667)', 'an array of shape (2, 3)', 'a value of type `str`')
@@ -195,8 +197,11 @@ def shown(value: object, digits: int = 4, most: int = _MOST_NUMBERS) -> str:
             return kind[not isinstance(value, Tensor)].format(shape=shape)
     if isinstance(value, Tensor | np.ndarray | np.generic):
         value = value.tolist()
+    if isinstance(value, list | tuple) and len(value) == 1:
+        return _("{item} in a `{kind}`").format(item=shown(*value, digits), kind=kind_of(value))
     if isinstance(value, list | tuple) and len(value) <= _MOST_NUMBERS:
         return f"({listed(shown(item, digits, most=0) for item in value)})"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _("a value of type `{kind}`").format(kind=kind_of(value))
-    return number(value, len(str(value)) if isinstance(value, int) else digits)
+    whole = len(str(abs(round(value)))) if math.isfinite(value) else 0
+    return number(value, whole if isinstance(value, int) else max(whole, digits))

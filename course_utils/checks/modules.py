@@ -29,7 +29,7 @@ from course_utils.checks.equivalence import (
 )
 from course_utils.checks.feedback import kind_of, reject
 from course_utils.checks.running import text_of
-from course_utils.i18n import _, listed
+from course_utils.i18n import _, listed, number
 
 __all__ = [
     "head_mistakes",
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _ARRANGEMENT = ("stride", "padding", "dilation", "groups", "padding_mode", "eps", "momentum")
-_SCALE = 4.0  # of the inputs: activations go above 6, where ReLU6 would cut them
+_SCALE = 40.0  # of the inputs: activations go above what ReLU6 and its like let through
 _MOST_KINDS = 4  # of layers, that are named one by one
 _OTHER = 1, 13, 9  # a single image, odd and not square: number, height, width
 
@@ -442,11 +442,15 @@ def _require_arrangement(
                         name=name or kind_of(layer),
                         layer=describe(layer),
                         what=what,
-                        given=given,
-                        expected=expected,
+                        given=_quoted(given),
+                        expected=_quoted(expected),
                     ),
                     sizes if what in ("stride", "padding") else None,
                 )
+
+
+def _quoted(value: object) -> object:
+    return number(value, 4) if isinstance(value, float) else value
 
 
 def _arranged(layer: nn.Module, what: str) -> object:

@@ -20,7 +20,7 @@ from course_utils.checks.feedback import (
     unfilled_value,
 )
 from course_utils.checks.running import checker
-from course_utils.i18n import _, number
+from course_utils.i18n import _, ngettext, number
 from course_utils.models.counting import count_macs, count_parameters
 from course_utils.models.design import Composed, compose
 from course_utils.models.receptive_field import receptive_field
@@ -223,9 +223,11 @@ def check_small(
     seen = min(receptive_field(net.stages, SHAPE))
     if seen < field:
         reject(
-            _("A position of the last maps sees {given} pixels; {wanted} are asked for.").format(
-                given=seen, wanted=field
-            ),
+            ngettext(
+                "A position of the last maps sees {given} pixel; {wanted} are asked for.",
+                "A position of the last maps sees {given} pixels; {wanted} are asked for.",
+                seen,
+            ).format(given=seen, wanted=field),
             _("A 3×3 after the strides widens the field most: its cells are worth most pixels."),
         )
     return correct(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 import statistics
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from checking import Check, Each, accepted, bn, conv, each_accepted, each_refused
 from scipy import stats
@@ -188,8 +190,12 @@ IDENTITY_LAYER: dict[str, object] = {
     ),
     "moves the image": identity_layer_with(filled([0, 0])),
     "spreads a lit pixel over its neighbours": identity_layer_with(filled([], 1 / 9)),
-    "a pixel of 1 comes out as 2.00001": identity_layer_with(nn.init.dirac_, 2 * 1.00001),
-    "a pixel of 1 comes out as 1.00001": identity_layer_with(nn.init.dirac_, 1.000015),
+    "does not keep the values | comes out as 6.": identity_layer_with(
+        nn.init.dirac_, relu=nn.ReLU6
+    ),
+    "does not keep the values | comes out as 20.": identity_layer_with(
+        nn.init.dirac_, relu=lambda: nn.Hardtanh(0, 20)
+    ),
     "gives zeros": identity_layer_with(nn.init.zeros_),
     "its ReLU is missing": identity_layer_with(nn.init.dirac_, relu=nn.Identity),
     "something else than zeros": changed(lambda layer: nn.init.constant_(layer[1].bias, 0.1)),
@@ -280,7 +286,15 @@ CONV_BN_RELU: dict[str, object] = {
     "gives the same weights to every module": lambda i, o, stride=1: sequential(
         conv(i, o, 3, stride), KEPT[o == 4], nn.ReLU()
     ),
-    "has eps 0.1": lambda i, o, stride=1: sequential(
+    "Not expected: 1 × BatchNorm2d(8, affine=False)": lambda i, o, stride=1: sequential(
+        conv(i, o, 3, stride), nn.BatchNorm2d(o, affine=False), nn.ReLU()
+    ),
+    "Not expected: 1 × BatchNorm2d(8, track_running_stats=False)": (
+        lambda i, o, stride=1: sequential(
+            conv(i, o, 3, stride), nn.BatchNorm2d(o, track_running_stats=False), nn.ReLU()
+        )
+    ),
+    "has eps 0.1; 10⁻⁵ is expected": lambda i, o, stride=1: sequential(
         conv(i, o, 3, stride), nn.BatchNorm2d(o, eps=0.1), nn.ReLU()
     ),
 }
@@ -941,3 +955,12 @@ RIGHT: dict[Check, dict[str, object]] = {
 
 test_a_wrong_answer_is_told_what_is_wrong = each_refused(WRONG)
 test_a_right_answer_is_accepted_in_whatever_style = each_accepted(RIGHT)
+
+
+@pytest.mark.parametrize("gain", [2.0, 1.00001])
+def test_values_that_are_not_kept_are_quoted_so_that_one_sees_it(gain: float) -> None:
+    layer = identity_layer_with(nn.init.dirac_, gain * math.sqrt(1 + 1e-5))
+    message = checks.check_identity_layer(layer).message
+    found = re.search(r"a pixel of ([\d.]+) comes out as ([\d.]+)\.$", message)
+    assert found is not None, message
+    assert float(found[2]) / float(found[1]) == pytest.approx(gain, abs=1e-7)

@@ -191,6 +191,9 @@ TRANSITION: dict[str, object] = {
     "`my_transition(7, 0.7)` – the convolution keeps one map too many": transition_with(
         kept=lambda c, share: round(share * c)
     ),
+    "three pixels out of four are skipped": transition_with(
+        pool=lambda: nn.Upsample(scale_factor=0.5)
+    ),
     "TypeError": transition_with(kept=lambda c, share: share * c),
     "Not expected: 1 × Conv2d 8→4, 3×3": transition_with(k=3),
     "has a bias": transition_with(bias=True),
@@ -213,7 +216,13 @@ class MyBottleneckLayer(nn.Module):
 
 
 BOTTLENECK: dict[str, object] = {
-    "does not have the layers expected": dense_layer,
+    "does not have the layers expected": Each(
+        [
+            dense_layer,
+            # A bottleneck of 2k maps is neither one of k nor one of 4.
+            lambda c, k: sequential(*dense_layer(c, 2 * k, 1), *dense_layer(2 * k, k)),
+        ]
+    ),
 }
 
 

@@ -87,6 +87,11 @@ def test_numbers_are_quoted_as_the_readers_language_writes_them() -> None:
         assert "0,1667" in shown((1, 1 / 6))
 
 
+def test_the_whole_part_of_a_number_is_quoted_as_it_is() -> None:
+    assert shown(123_642_979.6) == "123,642,980" and shown(-12_345.678) == "−12,346"
+    assert shown(1.23456e-7) == "1.235\u202f×\u202f10⁻⁷" and shown(float("inf")) == "inf"
+
+
 # --- a check is safe --------------------------------------------------------------------------
 
 

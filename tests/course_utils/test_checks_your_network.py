@@ -110,6 +110,7 @@ TOO_LARGE: dict[str, object] = {
     "parameters": [conv(12, stride=2), conv(48, stride=2), conv(48, times=2), gap_head()],
     "multiply-adds": [conv(12), conv(24, times=2), gap_head()],
     "3×3 cells": [*[conv(8, stride=2)] * 3, gap_head()],
+    "sees 1 pixel; 15": [gap_head()],
     "sees 7 pixels": Each(
         [
             [conv(8, stride=2), conv(8, stride=2), gap_head()],
@@ -175,6 +176,9 @@ FRONT: dict[str, object] = {
     "no order": lambda c, e: set(by_definition(c, e)),
     "true and false": lambda c, e: [i in by_definition(c, e) for i in range(len(c))],
     "gives 3; (1; 2; 0) is expected": lambda c, e: len(by_definition(c, e)),
+    "gives 1 in a `list`; (1; 2; 0) is expected": lambda c, e: by_definition(c, e)[:1],
+    "answers with an empty `list`; numbers": lambda c, e: [],
+    "answers with a `list` of `str`; numbers": lambda c, e: list(map(str, by_definition(c, e))),
     "changes its own input | `sort`": sorting,
 }
 
