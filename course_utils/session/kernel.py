@@ -23,6 +23,8 @@ from course_utils.session.questions import Question
 
 __all__ = ["ask", "cells_that_ran", "define", "hand_over", "upload"]
 
+KAGGLE = "KAGGLE_KERNEL_RUN_TYPE"  # in the environment, there
+
 
 def cells_that_ran() -> list[str]:
     """The texts of the cells that ran in this session, the oldest first; none without a kernel."""
@@ -110,7 +112,7 @@ def hand_over(path: Path) -> None:
     """Bring a file to the reader's own machine where the kernel runs on somebody else's."""
     if colab := _colab():
         colab.download(str(path))
-    elif "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
+    elif KAGGLE in os.environ:
         data = b64encode(path.read_bytes()).decode()
         link = f'<a download="{path.name}" href="data:application/json;base64,{data}">'
         display(HTML(f"{link}{path.name}</a>"))
@@ -118,6 +120,8 @@ def hand_over(path: Path) -> None:
 
 def _colab() -> Any:
     """Colab's own module for files, on Colab."""
+    if KAGGLE in os.environ:  # where Colab's packages may be installed, and do not work
+        return None
     try:
         return import_module("google.colab.files")
     except ImportError:

@@ -22,7 +22,7 @@ def fold(weight1, bias1, weight2, bias2):
     return weight2 @ weight1, weight2 @ bias1 + bias2
 check.check_fold(fold)"""
 WORDS = {
-    "fr": ("Définir ces réponses", "Exercice 3 – replier", "Correct", "prend sa place"),
+    "fr": ("Définir ces réponses", "Exercice 3 – replier", "Juste", "prend sa place"),
     "en": ("Define these answers", "Exercise 3 – fold", "Correct", "runs in its place"),
 }
 

@@ -298,16 +298,20 @@ def test_the_files_of_ipywidgets_7_are_read_too() -> None:
     assert kernel._uploaded(old) == kernel._uploaded(new) == [("a.json", b"[]")]
 
 
+def colab_files(patch: pytest.MonkeyPatch) -> Any:
+    """An empty module in the place of Colab's own."""
+    for name in ("google", "google.colab", "google.colab.files"):
+        patch.setitem(sys.modules, name, ModuleType(name))
+    return sys.modules["google.colab.files"]
+
+
 def test_on_colab_files_go_through_the_browser(
     lesson: Lesson, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads: list[str] = []
-    files: Any = ModuleType("google.colab.files")
+    files = colab_files(monkeypatch)
     files.download = downloads.append
     files.upload = lambda: {"mine.json": saved(lesson).read_bytes()}
-    for name in ("google", "google.colab"):
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    monkeypatch.setitem(sys.modules, "google.colab.files", files)
     shell.run_cell(BET, store_history=True)
     lesson.save()
     assert downloads == [str(saved(lesson))]
@@ -316,9 +320,10 @@ def test_on_colab_files_go_through_the_browser(
     assert shell.user_ns["my_bet"] == "c"
 
 
-def test_on_kaggle_a_link_has_the_file_in_it(
+def test_on_kaggle_a_link_has_the_file_in_it_though_colabs_module_is_installed(
     lesson: Lesson, shell: InteractiveShell, shown: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    colab_files(monkeypatch)
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
     shell.run_cell(BET, store_history=True)
     lesson.save()
