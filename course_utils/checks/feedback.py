@@ -198,7 +198,7 @@ def shown(value: object, digits: int = 4, most: int = _MOST_NUMBERS) -> str:
     if isinstance(value, Tensor | np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple) and len(value) == 1:
-        return _("{item} in a `{kind}`").format(item=shown(*value, digits), kind=kind_of(value))
+        return _("{item} in a `{kind}`").format(item=shown(value[0], digits), kind=kind_of(value))
     if isinstance(value, list | tuple) and len(value) <= _MOST_NUMBERS:
         return f"({listed(shown(item, digits, most=0) for item in value)})"
     if isinstance(value, bool) or not isinstance(value, int | float):

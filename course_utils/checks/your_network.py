@@ -226,7 +226,7 @@ def check_small(
             ngettext(
                 "A position of the last maps sees {given} pixel; {wanted} are asked for.",
                 "A position of the last maps sees {given} pixels; {wanted} are asked for.",
-                seen,
+                int(seen),
             ).format(given=seen, wanted=field),
             _("A 3×3 after the strides widens the field most: its cells are worth most pixels."),
         )
