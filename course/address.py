@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from urllib.parse import quote
 
 from course.files import REPOSITORY
 from course_utils.i18n import _
@@ -18,7 +19,10 @@ from course_utils.whole import write_whole
 __all__ = [
     "badges",
     "check_name",
+    "colab_address",
+    "report_address",
     "repository",
+    "site_address",
     "stamp_address",
     "web_edition",
     "with_badges",
@@ -175,13 +179,40 @@ def web_edition(name: str) -> str:
     >>> web_edition("Ada/course")
     '[ada.github.io/course](https://ada.github.io/course/)'
     """
+    address = site_address(name)
+    return f"[{address.removeprefix('https://').removesuffix('/')}]({address})" if name else ""
+
+
+def site_address(name: str) -> str:
+    """Where GitHub publishes the pages of a repository, or an empty text without a name.
+
+    >>> site_address("Ada/course")
+    'https://ada.github.io/course/'
+    """
     owner, _slash, project = name.partition("/")
-    place = f"{owner.lower()}.github.io/{project}"
-    return f"[{place}](https://{place}/)" if name else ""
+    return f"https://{owner.lower()}.github.io/{project}/" if name else ""
+
+
+def colab_address(name: str, notebook: str) -> str:
+    """Where Colab opens a notebook of the repository; empty without a name.
+
+    >>> colab_address("Ada/course", "notebooks/en/01_conv_1x1.ipynb")
+    'https://colab.research.google.com/github/Ada/course/blob/main/notebooks/en/01_conv_1x1.ipynb'
+    """
+    return f"{COLAB}/github/{name}/blob/main/{notebook}" if name else ""
+
+
+def report_address(name: str, title: str) -> str:
+    """Where to report an error to the repository, under a title; empty without a name.
+
+    >>> report_address("Ada/course", "Lesson 1")
+    'https://github.com/Ada/course/issues/new?title=Lesson%201'
+    """
+    return f"{SITE}/{name}/issues/new?title={quote(title)}" if name else ""
 
 
 def _colab(name: str, match: re.Match[str]) -> str:
-    if not name:
+    target = colab_address(name, match["path"])
+    if not target:
         return ""
-    target = f"{COLAB}/github/{name}/blob/main/{match['path']}"
     return f" [![Colab]({COLAB}/assets/colab-badge.svg)]({target})"
