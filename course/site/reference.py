@@ -12,7 +12,7 @@ from types import ModuleType
 import course_utils
 from course_utils.i18n import _
 
-__all__ = ["public_names", "write_reference"]
+__all__ = ["public_names", "reader_groups", "write_reference"]
 
 
 def public_names() -> dict[str, list[str]]:
@@ -66,15 +66,40 @@ def write_reference(folder: Path) -> None:
     (folder / "index.rst").write_text(_index(pages), encoding="utf-8")
 
 
+def reader_groups() -> dict[str, tuple[str, ...]]:
+    """The pages of the reference by what a reader wants to do, in the order to show them."""
+    return {
+        _("Load images"): ("datasets",),
+        _("Build and count networks"): ("models", "head"),
+        _("Train and evaluate"): ("training", "inference"),
+        _("See where a network looks"): ("cam", "localization", "detection"),
+        _("Run experiments and judge them"): ("degradation", "experiments"),
+        _("Draw and tabulate"): ("plots", "diagrams", "tables"),
+        _("Work on a lesson"): ("lesson", "hosted", "checks", "answers"),
+        _("Write a helper"): ("arguments", "i18n", "whole", "moved", "commands", "cli"),
+    }
+
+
 def _index(pages: Iterable[str]) -> str:
+    left = set(pages)
     lines = [
         *_heading(_("Reference of course_utils"), "="),
         _("What the lessons call, from the documentation in the code, which is in English."),
         "",
     ]
-    for page in pages:
-        summary = (inspect.getdoc(importlib.import_module(page)) or "").partition("\n")[0]
-        lines += [f":doc:`{page}`", f"   {summary}", ""]
+    for purpose, names in reader_groups().items():
+        group = [page for name in names if (page := f"course_utils.{name}") in left]
+        left -= set(group)
+        lines += _heading(purpose, "-") if group else []
+        for page in group:
+            summary = (inspect.getdoc(importlib.import_module(page)) or "").partition("\n")[0]
+            lines += [f":doc:`{page}`", f"   {summary}", ""]
+    if left:
+        raise ValueError(
+            _("The reference has no group for {pages}: see reader_groups.").format(
+                pages=", ".join(sorted(left))
+            )
+        )
     lines += [".. toctree::", "   :hidden:", ""]
     lines += [f"   {page}" for page in pages]
     return "\n".join(lines) + "\n"
