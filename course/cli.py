@@ -48,6 +48,14 @@ def _parser() -> argparse.ArgumentParser:
             _site,
         ),
         (
+            "explorables",
+            _(
+                "Train and measure anew what the web edition's explorables compute with, and draw "
+                "its opening picture."
+            ),
+            _explorables,
+        ),
+        (
             "images",
             _(
                 "Draw the pictures of images/ anew, from the networks' own modules, and their "
@@ -341,6 +349,15 @@ def _test(arguments: argparse.Namespace) -> int:
     results = testing.run_parts(parts)
     print("\n" + testing.table(results))
     return FAILED if any(result.passed is False for result in results) else 0
+
+
+def _explorables(_arguments: argparse.Namespace) -> int:
+    from course.site.explorables import FOLDER, make_explorables  # torch, for few commands
+    from course.site.opening import write_opening
+
+    for path in [*make_explorables(), *write_opening(FOLDER.parent)]:
+        print(_("{path}: written").format(path=path.relative_to(REPOSITORY)))
+    return 0
 
 
 def _images(_arguments: argparse.Namespace) -> int:
