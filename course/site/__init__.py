@@ -62,6 +62,9 @@ def build_site(root: Path, site: Path | None = None) -> Path:
     site.mkdir(parents=True)
     for language in LANGUAGES:
         shutil.move(work / language / "html", site / language)
+    static = Path(__file__).parent / "static"
+    for name in ("favicon.svg", "opening.svg", *(f"social.{each}.png" for each in LANGUAGES)):
+        shutil.copy(static / name, site)
     _write_font(site / "STIXTwoMath.woff")
     return write_front_page(site, cards)
 

@@ -47,6 +47,11 @@ html_math_renderer = "mathml"
 html_static_path = [str(_HERE / "static")]
 templates_path = [str(_HERE / "templates")]
 html_css_files = ["course.css"]
+html_js_files = [("course.js", {"defer": "defer"})]
+html_favicon = str(_HERE / "static" / "favicon.svg")
+html_search_scorer = str(_HERE / "scorer.js")
+# A page opened from a file may not fetch those that a search finds: static/search.js quotes them.
+html_show_search_summary = False
 html_copy_source = False
 html_show_copyright = False
 html_show_sphinx = False

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from binascii import a2b_base64
+from collections.abc import Iterator
 from functools import partial
 from html import escape
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import nbformat
 from docutils import nodes
 from markupsafe import Markup
+from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
+from course.address import colab_address, report_address, repository, site_address
 from course.pages import to_mathml
-from course.site.sources import LANGUAGE_NAMES
+from course.site.sources import EXPLORABLES, LANGUAGE_NAMES, about_course
 from course_utils.i18n import LANGUAGES, _, set_language
 
-__all__ = ["setup"]
+__all__ = ["lesson_ways", "setup"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +42,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-skip-member", _skip_foreign)
     app.connect("doctree-read", _describe_figures)
     app.connect("html-page-context", _page_context)
+    app.connect("build-finished", _write_texts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -77,25 +83,34 @@ def _formula(node: nodes.Element, *, display: bool) -> str:
 
 
 def _describe_figures(app: Sphinx, doctree: nodes.document) -> None:
-    """Give each figure of a lesson the description that is stored beside it."""
+    """Give each figure of a lesson the description that is stored beside it, and its kind."""
     source = Path(app.env.doc2path(app.env.docname))
     if source.suffix != ".ipynb":
         return
     # myst-nb names the file of an output by the hash of what is in it.
-    descriptions = {
-        hashlib.sha256(a2b_base64(output.data["image/png"])).hexdigest(): output.metadata.get(
-            "image/png", {}
-        ).get("alt", "")
+    figures = {
+        hashlib.sha256(png := a2b_base64(output.data["image/png"])).hexdigest(): (
+            output.metadata.get("image/png", {}).get("alt", ""),
+            png,
+        )
         for cell in nbformat.read(source, as_version=4).cells
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     }
     for image in doctree.findall(nodes.image):
         stem = PurePosixPath(image["uri"]).stem
-        if stem in descriptions:
-            image["alt"] = descriptions[stem]
+        if stem in figures:
+            image["alt"], png = figures[stem]
+            image["classes"].append("drawn" if _is_drawn(png) else "pictured")
         if not image.get("alt"):
             logger.warning("this picture has no description", location=image)
+
+
+def _is_drawn(png: bytes) -> bool:
+    """Whether a figure is lines on white paper, which may be turned to light on dark."""
+    with Image.open(BytesIO(png)) as picture:
+        white = sum(picture.convert("L").histogram()[-8:])
+        return white > 0.5 * picture.width * picture.height
 
 
 def _page_context(
@@ -105,11 +120,83 @@ def _page_context(
     up = "../" * (pagename.count("/") + 1)
     context["language_names"] = LANGUAGE_NAMES
     context["same_page"] = {language: f"{up}{language}/{pagename}.html" for language in LANGUAGES}
-    lesson = re.fullmatch(r"lessons/(\w+)", pagename)
-    context["download"] = f"../{lesson[1]}.ipynb" if lesson else None
+    found = re.fullmatch(r"(lessons|explorables)/(\w+)", pagename)
+    kind, name = found.groups() if found else ("", "")
+    language, title = app.config.language, context.get("title") or app.config.project
+    context["ways"] = lesson_ways(repository(), language, name, title) if kind == "lessons" else []
+    context["explorable"] = name if kind == "explorables" else None
     in_english = pagename.startswith("reference/") and pagename != "reference/index"
     context["dressed"] = partial(_dressed, in_english=in_english)
-    context["words"] = {"language": _("Language"), "notebook": _("Notebook")}
+    context["words"] = {"language": _("Language"), "lesson": _("This lesson")}
+    address = site_address(repository())
+    context["social"] = {
+        "title": Markup(title).striptags(),
+        "description": _summary(Path(app.srcdir) / f"{pagename}.ipynb") or about_course(),
+        "locale": language,
+        "image": address and f"{address}social.{language}.png",
+        "image_alt": app.config.project,
+    }
+
+
+def _summary(lesson: Path) -> str:
+    """The line that a lesson says of itself; empty for a page of another kind."""
+    if not lesson.exists():
+        return ""
+    return str(nbformat.read(lesson, as_version=4).metadata.get("course", {}).get("summary", ""))
+
+
+def lesson_ways(name: str, language: str, stem: str, title: str) -> list[dict[str, Any]]:
+    """What leads from a lesson's page: to Colab, to its file, to where errors are reported.
+
+    Args:
+        name: the repository's, ``owner/name``; without one, what needs it is left out.
+        language: of the page.
+        stem: the lesson's file name, without its ending.
+        title: the page's, HTML.
+    """
+    ways: list[dict[str, Any]] = [
+        {
+            "text": _("Open in Colab"),
+            "href": colab_address(name, f"notebooks/{language}/{stem}.ipynb"),
+        },
+        {"text": _("Download the notebook"), "href": f"../{stem}.ipynb", "download": True},
+        {"text": _("Report an error"), "href": report_address(name, Markup(title).striptags())},
+    ]
+    ways += [
+        {"text": _("Try it in the browser"), "href": f"../explorables/{each}.html"}
+        for each, lesson in EXPLORABLES.items()
+        if lesson == stem
+    ]
+    return [way for way in ways if way["href"]]
+
+
+def _write_texts(app: Sphinx, error: Exception | None) -> None:
+    """Write what a search quotes: of each page of prose, its parts, each with place and title."""
+    if error or app.builder.name != "html":
+        return
+    texts = {
+        page: [
+            [part["ids"][0], part[0].astext(), " ".join(" ".join(_prose(part)).split())]
+            for part in app.env.get_doctree(page).findall(nodes.section)
+        ]
+        for page in sorted(app.env.found_docs)
+        if not page.startswith("reference/")
+    }
+    text = json.dumps(texts, ensure_ascii=False, separators=(",", ":"))
+    path = Path(app.outdir) / "_static" / "texts.js"
+    path.write_text(f"window.COURSE_TEXTS={text};\n", encoding="utf-8")
+
+
+def _prose(part: nodes.section) -> Iterator[str]:
+    """The paragraphs of a part, less those of the parts inside it, less code, HTML and formulas."""
+    for child in part.children:
+        if not isinstance(child, nodes.section):
+            for paragraph in child.findall(nodes.paragraph):
+                yield "".join(
+                    text.astext()
+                    for text in paragraph.findall(nodes.Text)
+                    if not isinstance(text.parent, nodes.raw | nodes.math)
+                )
 
 
 def _dressed(html: str, switch: str, *, in_english: bool) -> Markup:

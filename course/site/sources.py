@@ -4,23 +4,41 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 import nbformat
 
+from course.address import repository, site_address
 from course.lessons import LessonFile, find_lessons
-from course.pages import Card, card_of, is_silent_plumbing
-from course.site.gallery import write_gallery
+from course.pages import card_of
+from course.site.gallery import Picture, read_pictures, write_gallery
+from course.site.reading import exercises_in, minutes_of, prepared
 from course.site.reference import write_reference
 from course.words.glossary import glossary
-from course_utils.i18n import _, speaking
+from course_utils.i18n import _, ngettext, speaking
 
-__all__ = ["LANGUAGE_NAMES", "write_front_page", "write_sources"]
+__all__ = [
+    "EXPLORABLES",
+    "LANGUAGE_NAMES",
+    "LessonCard",
+    "about_course",
+    "write_front_page",
+    "write_sources",
+]
 
 LANGUAGE_NAMES = {"fr": "Français", "en": "English"}
+EXPLORABLES = {
+    "sliding_window": "01_conv_1x1",
+    "class_maps": "02_gap_cam",
+    "signal": "03_degradation",
+}
+"""The pages that compute, in the order to show them, each with its lesson."""
+
+_HERE = Path(__file__).parent
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    loader=jinja2.FileSystemLoader(_HERE / "templates"),
     autoescape=jinja2.select_autoescape(["html"]),
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -29,7 +47,18 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
-def write_sources(root: Path, language: str, folder: Path) -> list[tuple[str, Card]]:
+@dataclass(frozen=True)
+class LessonCard:
+    """What the first pages show of a lesson."""
+
+    stem: str
+    title: str
+    line: str  # HTML
+    facts: str  # its level, how long it is, its exercises
+    picture: Picture | None
+
+
+def write_sources(root: Path, language: str, folder: Path) -> list[LessonCard]:
     """Write everything that Sphinx reads for one language, and answer the card of each lesson.
 
     Args:
@@ -44,19 +73,25 @@ def write_sources(root: Path, language: str, folder: Path) -> list[tuple[str, Ca
     lessons = find_lessons(root, language)
     with speaking(language):
         (folder / "lessons").mkdir(parents=True)
-        cards = [(lesson.stem, _write_lesson(lesson, folder)) for lesson in lessons]
+        (folder / "static").mkdir()
+        shutil.copy(_HERE / "static" / "opening.svg", folder / "static")
+        pictures = {each.path.stem: each for each in read_pictures(_HERE / "cards", language)}
+        cards = [_write_lesson(lesson, folder, pictures) for lesson in lessons]
+        explorables = _write_explorables(language, folder / "explorables")
         gallery = write_gallery(root / "images", language, folder)
         write_reference(folder / "reference")
         (folder / "glossary.md").write_text(_glossary_page(language), encoding="utf-8")
         home = _TEMPLATES.get_template("home.md").render(
-            cards=cards, gallery=gallery, words=_home_words()
+            cards=cards, explorables=explorables, gallery=gallery, words=_home_words()
         )
         (folder / "index.md").write_text(home, encoding="utf-8")
     return cards
 
 
-def write_front_page(site: Path, cards: Mapping[str, Sequence[tuple[str, Card]]]) -> Path:
+def write_front_page(site: Path, cards: Mapping[str, Sequence[LessonCard]]) -> Path:
     """Write the page that leads to each language and its lessons, and answer its path.
+
+    Beside it goes the page that is shown instead of one that is not there.
 
     Args:
         site: the folder that holds the folders of the languages.
@@ -69,25 +104,43 @@ def write_front_page(site: Path, cards: Mapping[str, Sequence[tuple[str, Card]]]
     editions = []
     for language, lessons in cards.items():
         with speaking(language):
-            words = _home_words() | {"read": _("Read the course in English")}
+            words = _home_words() | {
+                "read": _("Read the course in English"),
+                "lost": _("This page is not there."),
+                "lost_why": _("It may have moved: look for it from the first page, or search."),
+                "search": _("Search"),
+            }
         editions.append((language, words, lessons))
-    html = _TEMPLATES.get_template("front.html").render(editions=editions)
-    page.write_text(html, encoding="utf-8")
+    address = site_address(repository())
+    for name, path in {"front.html": page, "404.html": site / "404.html"}.items():
+        html = _TEMPLATES.get_template(name).render(editions=editions, address=address)
+        path.write_text(html, encoding="utf-8")
     return page
+
+
+def about_course() -> str:
+    """What the course is, in three sentences."""
+    return _(
+        "Five notebooks on convolutional networks, for whoever has written a little PyTorch. "
+        "You predict, run and measure: where a classifier looks, why a deeper network can "
+        "learn less, what a shortcut changes. Every number comes from a cell that you can run "
+        "again, on a laptop without a graphics card."
+    )
 
 
 def _home_words() -> dict[str, str]:
     """What the first page of an edition says."""
     return {
         "title": _("Convolutional networks in PyTorch"),
-        "opening": _(
-            "A course in notebooks: what a layer does, why networks are built as they are, and "
-            "how to find out by experiments of your own. Each page shows a lesson as it was run, "
-            "with its figures and its measurements; the exercises answer in the notebook."
+        "opening": about_course(),
+        "picture": _(
+            "A handwritten 3 wanders among scraps of other digits; beside it, the same scene under "
+            "the activation map of class 3, red where the digit is, wherever it goes."
         ),
+        "play": _("Try it in the browser"),
         "run": _(
             "To work in the notebooks, take a copy of the course and run `make lab` in its folder. "
-            "The link above the title of a lesson leads to its notebook."
+            "The links above the title of a lesson lead to its notebook."
         ),
         "lessons": _("Lessons"),
         "more": _("More"),
@@ -115,7 +168,19 @@ def _glossary_page(language: str) -> str:
     )
 
 
-def _write_lesson(lesson: LessonFile, folder: Path) -> Card:
+def _write_explorables(language: str, folder: Path) -> list[tuple[str, str]]:
+    """Put the pages that compute where Sphinx reads them; answer the name and title of each."""
+    folder.mkdir()
+    answer = []
+    for name in EXPLORABLES:
+        source = _HERE / "templates" / "explorables" / f"{name}.{language}.md"
+        text = source.read_text(encoding="utf-8")
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
+        answer.append((name, text.partition("\n")[0].removeprefix("# ")))
+    return answer
+
+
+def _write_lesson(lesson: LessonFile, folder: Path, pictures: Mapping[str, Picture]) -> LessonCard:
     """Put a lesson where Sphinx reads it and the reader downloads it, and answer its card."""
     notebook = nbformat.read(lesson.path, as_version=4)
     downloads = folder / "downloads"
@@ -123,11 +188,22 @@ def _write_lesson(lesson: LessonFile, folder: Path) -> Card:
     shutil.copy(lesson.path, downloads)
     (folder / "lessons" / lesson.language).mkdir(exist_ok=True)
     card = card_of(notebook, folder / "lessons", lesson.language, lesson.stem)
-    notebook.cells = [cell for cell in notebook.cells if not is_silent_plumbing(cell)]
-    for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        # Imports matter to whoever runs the lesson, and are one click away for its reader.
-        if "setup" in tags and "hide-input" not in tags:
-            cell.metadata["tags"] = [*tags, "hide-input"]
-    nbformat.write(notebook, folder / "lessons" / lesson.path.name)
-    return card
+    nbformat.write(prepared(notebook), folder / "lessons" / lesson.path.name)
+    picture = pictures.get(lesson.stem)
+    if picture:
+        (folder / "cards").mkdir(exist_ok=True)
+        shutil.copy(picture.path, folder / "cards")
+    exercises = exercises_in(notebook)
+    facts = [
+        _level(lesson.number),
+        _("{minutes} min of reading").format(minutes=minutes_of(notebook)),
+        ngettext("{number} exercise", "{number} exercises", exercises).format(number=exercises),
+    ]
+    return LessonCard(lesson.stem, card.title, card.line, " · ".join(facts), picture)
+
+
+def _level(number: int) -> str:
+    """For whom a lesson is: the first two ask for no more than a convolution."""
+    if number <= 2:
+        return _("Starting out")
+    return _("Going deeper") if number <= 4 else _("A project of your own")

@@ -42,7 +42,7 @@ def test_every_lesson_has_its_page_and_can_be_taken_home(language: str) -> None:
 
 def test_every_page_says_its_language_and_leads_to_itself_in_the_other() -> None:
     for path, page in pages().items():
-        if path == site() / "index.html":
+        if path.parent == site():  # the pages of both languages
             continue
         language, *rest = path.relative_to(site()).parts
         assert page.all("html")[0]["lang"] == language
@@ -62,6 +62,62 @@ def test_the_front_page_leads_to_each_language_and_to_each_of_its_lessons() -> N
     assert [link for link in links if link.count("/") > 1] == [
         f"{each.language}/lessons/{each.stem}.html" for each in find_lessons(ROOT, "all")
     ]
+
+
+def test_a_lesson_says_on_its_card_how_much_there_is_to_read_and_to_do() -> None:
+    for language in LANGUAGES:
+        home = (site() / language / "index.html").read_text(encoding="utf-8")
+        cards = re.findall(r'<div class="[^"]*lesson-card.*?</div>', home, re.DOTALL)
+        lessons = find_lessons(ROOT, language)
+        assert len(cards) == len(lessons)
+        for card, lesson in zip(cards, lessons, strict=True):
+            cells = json.loads(lesson.path.read_text(encoding="utf-8"))["cells"]
+            exercises = sum("exercise" in cell["metadata"].get("tags", []) for cell in cells)
+            assert re.search(rf">[^<]+ · \d+[^<]+ · {exercises} exerci[sc]es</p>", card), card
+            assert f"{lesson.stem}.svg" in card
+
+
+def test_the_page_for_what_is_not_there_leads_to_both_languages() -> None:
+    links = {link["href"] for link in pages()[site() / "404.html"].all("a")}
+    assert links == {f"{each}/{page}.html" for each in LANGUAGES for page in ("index", "search")}
+
+
+def test_every_page_says_what_it_is_to_whoever_links_to_it() -> None:
+    for path, page in pages().items():
+        if path == site() / "404.html":
+            continue
+        said = {
+            meta.get("property", meta.get("name")): meta["content"]
+            for meta in page.all("meta")
+            if "content" in meta
+        }
+        assert said["og:title"] and len(said["description"]) > 40, path
+        icons = [link["href"] for link in page.all("link") if "icon" in link.get("rel", "")]
+        assert [target(path, icon).suffix for icon in icons] == [".svg"], path
+
+
+def test_a_place_in_a_lesson_has_the_same_name_in_both_languages() -> None:
+    for lesson in find_lessons(ROOT, "en"):
+        cells = json.loads(lesson.path.read_text(encoding="utf-8"))["cells"]
+        wanted = {f"cell-{cell['id']}" for cell in cells[1:] if cell["cell_type"] == "markdown"}
+        for language in LANGUAGES:
+            page = pages()[site() / language / "lessons" / f"{lesson.stem}.html"]
+            assert wanted == {each for each in page.ids if each.startswith("cell-")}
+
+
+def test_each_explorable_alone_names_its_scripts_and_they_are_light() -> None:
+    for path, page in pages().items():
+        scripts = [target(path, script["src"]) for script in page.all("script") if "src" in script]
+        own = [script for script in scripts if script.parent.name == "explorables"]
+        if path.parent.name == "explorables":
+            assert [script.name for script in own] == [
+                "network.js",
+                f"{path.stem}.data.js",
+                f"{path.stem}.js",
+            ]
+            assert sum(script.stat().st_size for script in own) < 15e6
+        else:
+            assert own == [], path
 
 
 def test_no_formula_shows_a_command_of_latex() -> None:
@@ -157,6 +213,26 @@ def test_the_search_of_each_language_knows_its_lessons(language: str, word: str)
     for stem in ("shortcut", "raccourc"):
         where = [pages for term, pages in found["terms"].items() if term.startswith(stem)]
         assert any(page in (each if isinstance(each, list) else [each]) for each in where)
+
+
+def test_what_a_search_quotes_is_prose_with_places_that_are_there() -> None:
+    for language in LANGUAGES:
+        text = (site() / language / "_static" / "texts.js").read_text(encoding="utf-8")
+        texts = json.loads(text.removeprefix("window.COURSE_TEXTS=").rstrip(";\n"))
+        assert not [name for name in texts if name.startswith("reference/")]
+        for lesson in find_lessons(ROOT, language):
+            parts = texts[f"lessons/{lesson.stem}"]
+            page = pages()[site() / language / "lessons" / f"{lesson.stem}.html"]
+            assert {anchor for anchor, _title, _said in parts} <= page.ids
+            said = " ".join(said for _anchor, _title, said in parts)
+            assert len(said.split()) > 1500 and "import " not in said
+
+
+def test_each_page_of_the_reference_is_in_one_group_of_what_a_reader_wants_to_do() -> None:
+    index = (site() / "en" / "reference" / "index.html").read_text(encoding="utf-8")
+    listed = re.findall(r'<a[^>]*href="(course_utils\.\w+)\.html"[^>]*><span class="doc"', index)
+    there = {".".join(name.split(".")[:2]) for name in public_names()}
+    assert sorted(listed) == sorted(there)
 
 
 def test_each_language_searches_with_its_own_grammar() -> None:

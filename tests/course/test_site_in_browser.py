@@ -1,9 +1,12 @@
 """The web edition in Chromium: axe finds no serious fault, in the light and in the dark."""
 
+from io import BytesIO
+
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
 from browser import chromium, needs_chromium
 from built_site import pages, site
+from PIL import Image
 from playwright.sync_api import Page
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -48,18 +51,98 @@ def test_axe_finds_no_serious_fault_on_any_page(colours: str) -> None:
     assert {path: each for path, each in found.items() if each} == {}
 
 
-def test_a_search_finds_the_lesson() -> None:
+@pytest.mark.parametrize(
+    ("language", "words", "lesson"),
+    [
+        ("fr", "dégradation", "03_degradation"),
+        ("en", "degradation", "03_degradation"),
+        ("fr", "cartes d'activation", "02_gap_cam"),
+        ("en", "class activation map", "02_gap_cam"),
+    ],
+)
+def test_a_search_finds_lessons_before_code_and_quotes_them_from_a_file(
+    language: str, words: str, lesson: str
+) -> None:
     with chromium() as browser:
         page = browser.new_page()
-        page.goto((site() / "fr" / "search.html").as_uri() + "?q=dégradation")
-        page.wait_for_selector("#search-results a[href^='lessons/03_degradation.html']")
+        page.goto((site() / language / "search.html").as_uri() + f"?q={words}")
+        page.wait_for_function(
+            "document.querySelector('.search-summary')?.innerText && Search._pulse_status < 0"
+        )
+        found = page.locator("#search-results li").evaluate_all(
+            "(all) => all.map((item) => [item.querySelector('a').getAttribute('href'),"
+            " [...item.querySelectorAll('mark')].map((mark) => mark.textContent)])"
+        )
+    first = [where for where, _marked in found]
+    code = [k for k, where in enumerate(first) if where.startswith("reference/")]
+    prose = [k for k, where in enumerate(first) if where.startswith("lessons/")]
+    assert not code or max(prose) < min(code), first
+    assert any(where.startswith(f"lessons/{lesson}.html#") for where in first[:3]), first
+    stem = words.split()[0][:5].lower()
+    assert any(stem in mark.lower() for _where, marks in found[:3] for mark in marks)
+
+
+def test_changing_language_keeps_the_place() -> None:
+    with chromium() as browser:
+        page = browser.new_page()
+        page.goto((site() / "fr" / "lessons" / "02_gap_cam.html").as_uri())
+        places = page.locator("article [id^=cell-]").evaluate_all("all => all.map(one => one.id)")
+        wanted = places[len(places) // 2]
+        page.evaluate(
+            "id => document.getElementById(id).scrollIntoView({behavior: 'instant'})", wanted
+        )
+        link = page.locator(".course-ways a[rel=alternate]")
+        link.dispatch_event("pointerdown")
+        assert link.get_attribute("href") == f"../../en/lessons/02_gap_cam.html#{wanted}"
+        page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
+        link.focus()
+        assert link.get_attribute("href") == "../../en/lessons/02_gap_cam.html"
+
+
+def test_no_figure_glares_in_the_dark() -> None:
+    with chromium() as browser:
+        page = browser.new_page(color_scheme="dark")
+        page.goto((site() / "en" / "lessons" / "03_degradation.html").as_uri())
+        for kind in ("drawn", "pictured"):
+            for figure in page.locator(f"article img.{kind}").all()[:3]:
+                with Image.open(BytesIO(figure.screenshot())) as shown:
+                    light = shown.convert("L").histogram()
+                assert sum(light[215:]) < 0.05 * sum(light), (kind, figure.get_attribute("src"))
+
+
+WORDS_IN_TWO_LINES = """
+() => [...document.querySelectorAll('article :is(th, td)')].flatMap((cell) => {
+  const cut = [];
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    for (const word of texts.currentNode.data.matchAll(/[\\p{L}]{2,}/gu)) {
+      const range = document.createRange();
+      range.setStart(texts.currentNode, word.index);
+      range.setEnd(texts.currentNode, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) {
+        cut.push(word[0]);
+      }
+    }
+  }
+  return cut;
+})
+"""
+
+
+def test_no_table_of_a_narrow_page_cuts_a_word() -> None:
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        for path in pages():
+            if "lessons" in path.parts or path.name == "glossary.html":
+                page.goto(path.as_uri())
+                assert page.evaluate(WORDS_IN_TWO_LINES) == [], path
 
 
 def test_a_narrow_page_does_not_scroll_sideways() -> None:
     with chromium() as browser:
         page = browser.new_page(viewport={"width": 400, "height": 800})
         for path in pages():
-            if "lessons" in path.parts or path.name == "index.html":
+            if {"lessons", "explorables"} & {*path.parts} or path.stem in ("index", "404"):
                 page.goto(path.as_uri())
                 assert page.evaluate("document.documentElement.scrollWidth") <= 400, path
 
