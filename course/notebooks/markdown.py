@@ -22,6 +22,7 @@ __all__ = [
     "Image",
     "fences",
     "formulas",
+    "heading_lines",
     "headings",
     "images",
     "links",
@@ -133,6 +134,19 @@ def headings(text: str) -> list[Heading]:
         Heading(int(token.tag[1]), line.content)
         for token, line in pairwise(blocks)
         if token.type == "heading_open"
+    ]
+
+
+def heading_lines(text: str) -> list[int]:
+    """The places of the lines that hold the headings of ``text``, from 0.
+
+    >>> heading_lines("A text.\\n\\n## A heading\\n")
+    [2]
+    """
+    return [
+        token.map[0]
+        for token in _PARSER.parse(text)
+        if token.type == "heading_open" and token.map is not None and token.level == 0
     ]
 
 
