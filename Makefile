@@ -11,6 +11,7 @@ LESSON  ?=
 EDITION ?= fr
 PROFILE ?=
 REPO    ?=
+FOLDER  ?=
 # torch's build: cpu, gpu or the address of an index. Not given: the one that is there, else the one
 # that suits this machine.
 TORCH   ?=
@@ -29,13 +30,16 @@ READY   := $(VENV)/installed-$(call content,requirements.txt)
 DEV     := $(VENV)/installed-dev-$(call content,requirements-dev.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run check test test-browser test-cluster lab site student badges colab images data \
-	messages format pins clean $(if $(TORCH),$(READY) $(DEV))
+.PHONY: help install run check test test-browser test-cluster lab site student assignments grade gift \
+	badges colab images data messages format pins clean $(if $(TORCH),$(READY) $(DEV))
 
 # What each command uses beside PYTHON and TORCH, which choose what .venv is made of.
 USES_run     := LESSON EDITION PROFILE
 USES_lab     := LESSON EDITION AFRESH
 USES_student := LESSON EDITION
+USES_assignments := LESSON EDITION
+USES_gift    := LESSON EDITION
+USES_grade   := FOLDER EDITION
 USES_colab   := LESSON EDITION
 USES_badges  := REPO
 given   := $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name)))
@@ -80,6 +84,18 @@ site: $(DEV) ## build the web edition, in both languages, from the lessons' stor
 student: $(READY) ## write the lessons without their solutions to build/student/ (LESSON, EDITION)
 	@$(PY) -m course student --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
 
+assignments: $(READY) ## write the lessons as assignments to mark to build/assignments/ (LESSON, EDITION)
+	@$(PY) -m course assignments --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
+
+grade: $(READY) ## mark what students handed in; marks.csv goes beside it (FOLDER, EDITION)
+	@test -n '$(FOLDER)' || { \
+	  echo "Say where the students' notebooks are: make grade FOLDER=submitted" >&2; \
+	  exit 1; }
+	@$(PY) -m course grade '$(FOLDER)' --language $(EDITION)
+
+gift: $(READY) ## write the quizzes for Moodle to build/gift/ (LESSON, EDITION)
+	@$(PY) -m course gift --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
+
 badges: $(READY) ## write the repository's address where it is shown: badges, first cells, citation (REPO)
 	@test -n '$(REPO)' || { \
 	  echo "Say which repository on GitHub: make badges REPO=owner/name" >&2; \
@@ -105,7 +121,7 @@ pins: $(DEV) ## choose the newest versions that pyproject.toml allows and write 
 		--output-file requirements.txt pyproject.toml
 
 clean: ## remove what run, site and test made; .venv, data and the records of experiments stay
-	rm -rf build/fr build/en build/student build/site build/site-sources build/links build/browser build/test-* build/index.html
+	rm -rf build/fr build/en build/student build/assignments build/gift build/site build/site-sources build/links build/browser build/test-* build/index.html
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find course course_utils tests -name __pycache__ -prune -exec rm -rf {} +
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from course import testing
 from course.address import stamp_address
+from course.classroom import add_classroom
 from course.files import NOTEBOOKS, REPOSITORY, lesson_pairs, notebook_paths, pair_of
 from course.install import add_install
 from course.lab import open_lab
@@ -17,7 +18,6 @@ from course.lessons import find_lessons, lesson_parameters
 from course.notebooks.editions import stale_cells, stamp
 from course.notebooks.normaliser import normalise_file
 from course.notebooks.opening import put_openings
-from course.notebooks.student import write_student_edition
 from course.pictures import draw_pictures
 from course.running import build_index, run_lessons
 from course.words.glossary import write_glossary
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_lab(commands)
     _add_test(commands)
-    _add_student(commands)
+    add_classroom(commands)
     _add_notebooks(commands)
     _add_badges(commands)
     for name, about, handler in (
@@ -215,18 +215,6 @@ def _add_badges(subparsers: Any) -> None:
     )
 
 
-def _add_student(commands: Any) -> None:
-    student = add_command(
-        commands,
-        "student",
-        _("Write the lessons without their solutions to build/student/."),
-        "course student --language all",
-        _student,
-        editions=(*LANGUAGES, "all"),
-    )
-    _add_numbers(student, _("numbers of the lessons to write; every lesson when none is given"))
-
-
 def _add_paths(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     parser.add_argument(
         "paths",
@@ -288,13 +276,6 @@ def _badges(arguments: argparse.Namespace) -> int:
     changed += put_openings([], arguments.repo)
     for path in changed:
         print(_("{path}: rewritten").format(path=path.relative_to(REPOSITORY)))
-    return 0
-
-
-def _student(arguments: argparse.Namespace) -> int:
-    language = arguments.language or "fr"
-    for path in write_student_edition(REPOSITORY, language, arguments.numbers):
-        print(_("{path}: written").format(path=path.relative_to(REPOSITORY)))
     return 0
 
 

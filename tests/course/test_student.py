@@ -8,7 +8,7 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course import cli
+from course import classroom, cli
 from course.notebooks.normaliser import write_notebook
 from course.notebooks.student import without_solutions
 
@@ -74,7 +74,7 @@ def test_the_command_writes_what_was_asked_for(
             path = tmp_path / "notebooks" / language / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write_notebook(path, lesson())
-    monkeypatch.setattr(cli, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(classroom, "REPOSITORY", tmp_path)
     build = tmp_path / "build" / "student"
     assert cli.main(["student", "--language", "en", "--lesson", "2"]) == 0
     assert list(build.rglob("*.ipynb")) == [build / "en" / "02_two.ipynb"]

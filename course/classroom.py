@@ -1,0 +1,150 @@
+"""The commands for teaching a class: assignments, marks, quizzes, a notebook of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from course.files import REPOSITORY
+from course.grading import grade_folder
+from course.lessons import find_lessons
+from course.notebooks.assignments import write_assignments
+from course.notebooks.gift import write_gift
+from course.notebooks.normaliser import read_notebook, write_notebook
+from course.notebooks.picking import pick
+from course.notebooks.student import without_solutions, write_student_edition
+from course_utils.commands import FAILED, add_command
+from course_utils.i18n import LANGUAGES, _, ngettext
+
+__all__ = ["add_classroom"]
+
+
+def add_classroom(commands: Any) -> None:
+    """Add these commands to those of ``python -m course``."""
+    for name, about, handler in (
+        (
+            "student",
+            _("Write the lessons without their solutions to build/student/."),
+            _student,
+        ),
+        (
+            "assignments",
+            _("Write the lessons as nbgrader's assignments to build/assignments/."),
+            _assignments,
+        ),
+        (
+            "gift",
+            _("Write the lessons' quizzes, for Moodle, to build/gift/."),
+            _gift,
+        ),
+    ):
+        written = add_command(
+            commands,
+            name,
+            about,
+            f"course {name} --language all",
+            handler,
+            editions=(*LANGUAGES, "all"),
+        )
+        written.add_argument(
+            "--lesson",
+            dest="numbers",
+            type=int,
+            nargs="+",
+            metavar="N",
+            help=_("numbers of the lessons to write; every lesson when none is given"),
+        )
+    _add_grade(commands)
+    _add_pick(commands)
+
+
+def _add_grade(commands: Any) -> None:
+    grade = add_command(
+        commands,
+        "grade",
+        _("Mark the notebooks of a folder, and write marks.csv and exercises.csv into it."),
+        "course grade submitted",
+        _grade,
+    )
+    grade.add_argument(
+        "folder",
+        type=Path,
+        metavar=_("FOLDER"),
+        help=_("what students handed in, each in a folder or file of their name"),
+    )
+
+
+def _add_pick(commands: Any) -> None:
+    picked = add_command(
+        commands,
+        "pick",
+        _("Write a notebook with parts of a lesson and all that they need to run."),
+        "course pick --lesson 3 --section 1 5 --exercise 4 --output mine.ipynb",
+        _pick,
+        editions=LANGUAGES,
+    )
+    picked.add_argument("--lesson", type=int, required=True, metavar="N", help=_("of which lesson"))
+    picked.add_argument(
+        "--section",
+        dest="sections",
+        nargs="+",
+        default=[],
+        metavar=_("NAME"),
+        help=_("numbers of sections, or how their headings begin, such as quiz"),
+    )
+    picked.add_argument(
+        "--exercise",
+        dest="exercises",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help=_("numbers of exercises, each with its text and its checker"),
+    )
+    picked.add_argument("--student", action="store_true", help=_("leave the folded solutions out"))
+    picked.add_argument(
+        "--output", type=Path, required=True, metavar=_("PATH"), help=_("the notebook to write")
+    )
+
+
+def _student(arguments: argparse.Namespace) -> int:
+    return _say(write_student_edition(REPOSITORY, arguments.language or "fr", arguments.numbers))
+
+
+def _assignments(arguments: argparse.Namespace) -> int:
+    return _say(write_assignments(REPOSITORY, arguments.language or "fr", arguments.numbers))
+
+
+def _gift(arguments: argparse.Namespace) -> int:
+    return _say(write_gift(REPOSITORY, arguments.language or "fr", arguments.numbers))
+
+
+def _say(written: list[Path]) -> int:
+    for path in written:
+        print(_("{path}: written").format(path=path.relative_to(REPOSITORY)))
+    return 0
+
+
+def _grade(arguments: argparse.Namespace) -> int:
+    marks, faults = grade_folder(REPOSITORY, arguments.folder)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    students = len({mark.student for mark in marks})
+    print(
+        ngettext("{n} student marked: {path}", "{n} students marked: {path}", students).format(
+            n=students, path=arguments.folder / "marks.csv"
+        )
+    )
+    return FAILED if faults else 0
+
+
+def _pick(arguments: argparse.Namespace) -> int:
+    (lesson,) = find_lessons(REPOSITORY, arguments.language or "fr", [arguments.lesson])
+    notebook = read_notebook(lesson.path)
+    if arguments.student:
+        notebook = without_solutions(notebook)
+    write_notebook(arguments.output, pick(notebook, arguments.sections, arguments.exercises))
+    print(_("{path}: written").format(path=arguments.output))
+    return 0
