@@ -23,7 +23,6 @@ _CHECKERS = re.compile(r"^from course_utils\.checks import (\w+) as check$", re.
 # For nbgrader, where a teacher has it: run there, it makes and marks the same notebooks.
 _CONFIG = """\
 c = get_config()  # noqa: F821
-c.CourseDirectory.course_id = "{language}"
 # The stubs are the lessons' own, and the first cells may train for minutes.
 c.GenerateAssignment.preprocessors = [
     f"nbgrader.preprocessors.{name}"
@@ -120,7 +119,6 @@ def write_assignments(
         path.parent.mkdir(parents=True, exist_ok=True)
         with speaking(lesson.language):
             write_notebook(path, assignment(read_notebook(lesson.path)))
-        config = _CONFIG.format(language=lesson.language)
-        write_whole(course / "nbgrader_config.py", config.encode("utf-8"))
+        write_whole(course / "nbgrader_config.py", _CONFIG.encode("utf-8"))
         written.append(path)
     return written

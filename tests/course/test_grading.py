@@ -108,7 +108,7 @@ def test_each_student_is_marked_for_their_own_work(
     # Those after the one that ended its Python are marked too, and all are told in French.
     assert by_student["own"]["check_conv_1x1"]["feedback"]
     assert "Pas encore rempli" in by_student["own"]["check_nin_block"]["feedback"]
-    assert "`check." in by_student["own"]["check_linear_to_conv"]["feedback"]
+    assert "`check" in by_student["own"]["check_linear_to_conv"]["feedback"]
     with (tmp_path / "marks.csv").open(encoding="utf-8-sig", newline="") as file:
         totals = {row["student"]: row["points"] for row in csv.DictReader(file)}
     assert totals == {student: str(number) for student, number in points.items()}
