@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import nbformat
 import pytest
 
 from course.lessons import LessonFile, find_lessons
+from course.notebooks.exercises import Exercise
+from course.notebooks.exercises import exercises as exercises_of
+from course.notebooks.normaliser import read_notebook
 from course_utils.checks import Feedback, your_network
 from course_utils.i18n import speaking
 
@@ -19,27 +21,8 @@ LESSONS = find_lessons(Path(__file__).parents[2], "all")
 IN_LESSONS = {1: 6, 2: 5, 3: 9, 4: 6, 5: 5}
 
 
-class Exercise(NamedTuple):
-    """The cell that a reader fills, and what the folded solution above it says to type there."""
-
-    cell: str
-    solution: str
-
-
 def exercises(lesson: LessonFile) -> list[Exercise]:
-    found, above = [], ""
-    for cell in nbformat.read(lesson.path, as_version=4).cells:
-        if cell.cell_type == "markdown":
-            above += cell.source
-        elif "exercise" in cell.metadata.get("tags", []):
-            folded = re.findall(
-                r"<details>\s*<summary>Solution</summary>(.*?)</details>", above, re.S
-            )
-            code = re.search(r"```python\n(.*?)```|`([^`]+)`", folded[-1], re.S)
-            assert code is not None
-            found.append(Exercise(cell.source, code[1] or code[2]))
-            above = ""
-    return found
+    return exercises_of(read_notebook(lesson.path))
 
 
 def imported(lesson: LessonFile) -> dict[str, Any]:
