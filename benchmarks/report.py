@@ -143,10 +143,14 @@ def densenet_memory(report: Report) -> list[str]:
 
 
 def lessons_time(report: Report) -> list[str]:
-    """Seconds of each lesson."""
+    """Seconds of each lesson, and the most memory that it holds at a time."""
+    peak = report["peak_bytes"]
     return table(
-        ["lesson", "seconds"],
-        [[f"`{name}`", f"{seconds:.0f}"] for name, seconds in report["seconds"].items()],
+        ["lesson", "seconds", "GB"],
+        [
+            [f"`{name}`", f"{seconds:.0f}", f"{peak[name] / 1e9:.1f}"]
+            for name, seconds in report["seconds"].items()
+        ],
     )
 
 
