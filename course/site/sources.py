@@ -16,6 +16,7 @@ from course.pages import card_of
 from course.site.gallery import Picture, read_pictures, write_gallery
 from course.site.reading import exercises_in, minutes_of, prepared
 from course.site.reference import write_reference
+from course.site.teaching import guide
 from course.words.glossary import glossary
 from course_utils.i18n import _, ngettext, speaking
 
@@ -80,6 +81,10 @@ def write_sources(root: Path, language: str, folder: Path) -> list[LessonCard]:
         explorables = _write_explorables(language, folder / "explorables")
         gallery = write_gallery(root / "images", language, folder)
         write_reference(folder / "reference")
+        page = _TEMPLATES.get_template(f"teaching.{language}.md").render(
+            guide(lessons, root / "benchmarks" / "results")
+        )
+        (folder / "teaching.md").write_text(page, encoding="utf-8")
         (folder / "glossary.md").write_text(_glossary_page(language), encoding="utf-8")
         home = _TEMPLATES.get_template("home.md").render(
             cards=cards, explorables=explorables, gallery=gallery, words=_home_words()
@@ -144,6 +149,7 @@ def _home_words() -> dict[str, str]:
         ),
         "lessons": _("Lessons"),
         "more": _("More"),
+        "teaching": _("For teachers"),
         "glossary": _("Glossary"),
         "gallery": _("Gallery of pictures"),
         "reference": _("Reference of course_utils"),
