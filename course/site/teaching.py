@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nbformat import NotebookNode
 
@@ -69,7 +69,7 @@ class Myth(NamedTuple):
     link: str
 
 
-def guide(lessons: Sequence[LessonFile], results: Path) -> dict[str, object]:
+def guide(lessons: Sequence[LessonFile], results: Path) -> dict[str, Any]:
     """What the page of the teachers shows, counted from the lessons of one edition, as it speaks.
 
     Args:
@@ -93,9 +93,7 @@ def guide(lessons: Sequence[LessonFile], results: Path) -> dict[str, object]:
     }
 
 
-def _row(
-    lesson: LessonFile, notebook: NotebookNode, measured: dict[str, dict[str, float]]
-) -> dict[str, object]:
+def _row(lesson: LessonFile, notebook: NotebookNode, measured: dict[str, Any]) -> dict[str, Any]:
     """A lesson as the table of the lessons has it."""
     asked = exercises(notebook)
     computing = _COMPUTING.search(notebook.cells[0].source)
@@ -115,7 +113,7 @@ def _row(
 
 def _session(
     session: Sequence[Chosen], read: dict[int, tuple[LessonFile, NotebookNode]]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The parts of a session in order, their minutes, and the commands that make its notebooks."""
     rows, commands = [], []
     for chosen in session:

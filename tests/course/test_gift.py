@@ -38,7 +38,7 @@ def read_back(text: str) -> dict[str, list[tuple[str, str, str]]]:
     for block in re.split(r"\n\s*\n", text.strip())[1:]:
         title, stem, inside = re.fullmatch(
             rf"::(.*?){marks}::\[html\](.*?){marks}\{{(.*){marks}\}}", block, re.DOTALL
-        ).groups()  # type: ignore[union-attr]
+        ).groups()
         answers = re.findall(
             r"^\s*([=~])((?:\\.|[^\\#\n])*)#((?:\\.|[^\\\n])*)$", inside, re.MULTILINE
         )

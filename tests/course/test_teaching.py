@@ -32,9 +32,9 @@ def test_its_plans_and_misconceptions_lead_to_headings_that_the_lessons_have(lan
     lessons = find_lessons(REPOSITORY, language)
     counted = guide(lessons, RESULTS)
     headings = "\n".join(lesson.path.read_text(encoding="utf-8") for lesson in lessons)
-    places = [row for plan in counted["plans"].values() for each in plan for row in each["rows"]]  # type: ignore[attr-defined]
-    places += counted["myths"]  # type: ignore[operator]
-    assert len(counted["myths"]) >= 15  # type: ignore[arg-type]
+    places = [row for plan in counted["plans"].values() for each in plan for row in each["rows"]]
+    places += counted["myths"]
+    assert len(counted["myths"]) >= 15
     assert [place for place in places if f"## {place.heading}" not in headings] == []
 
 
@@ -69,9 +69,9 @@ def test_minutes_are_those_of_words_of_cells_and_of_exercises(
     path = tmp_path / "01_halves.ipynb"
     write_notebook(path, new_notebook(cells=cells))
     counted = guide([LessonFile(1, path.stem, "en", path)], RESULTS)
-    ((session,),) = counted["plans"].values()  # type: ignore[attr-defined]
+    ((session,),) = counted["plans"].values()
     assert session["minutes"] == 2 + 1 + 1 + 15  # the exercise's own ten words begin a minute
-    (lesson,) = counted["lessons"]  # type: ignore[misc]
+    (lesson,) = counted["lessons"]
     assert (lesson["points"], lesson["solving"], lesson["computing"]) == (2, 15, 3)
 
 
