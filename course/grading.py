@@ -172,14 +172,12 @@ def _job(
     ours = {cell.id for cell in own.cells}
     theirs = [cell.id not in ours or is_exercise(cell) for cell in cells]
     place = [cell.id for cell in cells].index(exercise.id)
-    sources = [cell.source for cell in cells]
     try:
-        sources[place] = _without_checks(sources[place])
-        readable = [_readable(source) for source in sources]
-        ast.parse(sources[place])
-        places = needed(readable, [place])
+        ast.parse(cells[place].source)
     except SyntaxError as error:
         return _("The cell is not Python: {error}.").format(error=error.msg)
+    readable = [_readable(cell.source) for cell in cells]
+    places = needed(readable, [place])
     imported = _imported(readable[each] for each in places)
     for each in places:
         beyond = reaches_beyond(readable[each], imported) if theirs[each] else None
@@ -208,17 +206,14 @@ def _given(own: NotebookNode, exercise: Exercise) -> tuple[str, ...]:
 
 
 def _readable(source: str) -> str:
-    """A cell, or nothing where it is not Python: who needs it will find its names missing."""
+    """A cell without the calls of checkers, which the marking makes itself.
+
+    One that is not Python is empty: who needs it will find its names missing.
+    """
     try:
-        ast.parse(source)
+        program = ast.parse(source)
     except SyntaxError:
         return ""
-    return source
-
-
-def _without_checks(source: str) -> str:
-    """An exercise without the calls of its checker, which the marking makes itself."""
-    program = ast.parse(source)
     program.body = [
         line
         for line in program.body

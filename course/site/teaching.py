@@ -115,7 +115,8 @@ def _session(
     session: Sequence[Chosen], read: dict[int, tuple[LessonFile, NotebookNode]]
 ) -> dict[str, Any]:
     """The parts of a session in order, their minutes, and the commands that make its notebooks."""
-    rows, commands = [], []
+    rows: list[Row] = []
+    commands = []
     for chosen in session:
         lesson, notebook = read[chosen.lesson]
         rows += _rows(chosen, lesson, notebook)
