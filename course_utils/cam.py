@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_utils.arguments import checked_images, checked_module, checked_size
+from course_utils.arguments import checked_images, checked_module, checked_size, one_of
 from course_utils.head import Head, run_to_head
 from course_utils.i18n import _, number
 from course_utils.inference import evaluating, kept_random_state
+from course_utils.models.receptive_field import Centres, cell_centres
 
 __all__ = ["CAM", "class_activation_maps"]
 
@@ -40,7 +42,30 @@ BF16_ROUNDOFF = 2.0**-9
 INT8_ROUNDOFF = 2.0**-8  # of the largest; one bit of eight may be kept in reserve
 
 
+GEOMETRIES = ("stretched", "true")
+
 # ------------------------------------------------------------------------------------ the answer
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """What the maps were made from, for where their cells are: found when first asked for."""
+
+    model: nn.Module
+    layer: str | None  # after which the features were there; "" where they are the images
+    shape: tuple[int, ...]  # of an image, (C, H, W)
+    cells: tuple[int, int]  # rows and columns of the maps
+
+    @cached_property
+    def centres(self) -> Centres:
+        """On which pixels the cells are centred."""
+        if self.layer == "":
+            return (0.0, 1.0), (0.0, 1.0)
+        if self.layer is None:
+            raise ValueError(
+                _("No module of the model gives the features, so that their places are not known.")
+            )
+        return cell_centres(self.model, self.shape, self.layer, self.cells)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +85,7 @@ class CAM:
         error: largest difference between a map's mean (bias included) and its logit, over the
             largest logit, as measured on this call.
         classes: the classes chosen by ``select``, ``(B,)`` or ``(B, n)``; ``None`` before.
+        source: model and images' shape, for :attr:`centres`; ``None`` if they are not known.
     """
 
     maps: Tensor
@@ -69,6 +95,26 @@ class CAM:
     bias: bool = True
     error: float = 0.0
     classes: Tensor | None = None
+    source: _Source | None = field(default=None, repr=False)
+
+    @property
+    def centres(self) -> Centres:
+        """On which pixels of the images the cells of the maps are centred.
+
+        ``((offset, jump), (offset, jump))`` of rows and columns, found by running the model, see
+        :func:`course_utils.models.receptive_field.cell_centres`.
+
+        Raises:
+            ValueError: the maps are resized already, or their cells have no places to be found.
+        """
+        if self.source is None or self.maps.shape[-2:] != self.source.cells:
+            raise ValueError(
+                _(
+                    "Where the cells of these maps are is not known: ask the maps that "
+                    "class_activation_maps returns, before they are resized."
+                )
+            )
+        return self.source.centres
 
     @property
     def flat(self) -> Tensor:
@@ -124,28 +170,48 @@ class CAM:
         """
         return replace(self, maps=self.maps.clamp(min=0))
 
-    def resized(self, size: int | Sequence[int]) -> CAM:
+    def resized(self, size: int | Sequence[int], *, geometry: str = "stretched") -> CAM:
         """The maps at another size, by bilinear interpolation between the centres of the cells.
 
-        It draws the map over the image; it adds no resolution.
+        It draws the map over the image; it adds no resolution. Published maps are stretched to the
+        borders of the image, as if the cells were tiles of it. Where the cells really are depends
+        on paddings and strides: ``geometry="true"`` asks the model (see :attr:`centres`).
 
         Args:
             size: height and width in pixels, or one number for both.
+            geometry: ``"stretched"``, or ``"true"`` to put each cell on the centre of the pixels
+                that it reads; beyond the outermost centres, their values go on.
 
         Raises:
             TypeError: the size is not made of integers.
-            ValueError: the size is not one or two positive integers.
+            ValueError: the size is not one or two positive integers, the geometry is unknown, or
+                it is ``"true"`` and the cells have no places to be found.
 
         >>> cam = CAM(torch.tensor([[[[0.0, 4.0]]]]), torch.tensor([[2.0]]), "features", "fc")
         >>> cam.resized((1, 4)).maps.tolist()
         [[[[0.0, 1.0, 3.0, 4.0]]]]
         """
-        height, width = checked_size(size)
+        sides = checked_size(size)
+        one_of("geometry", geometry, GEOMETRIES)
         h, w = self.maps.shape[-2:]
-        larger = F.interpolate(
-            self.maps.reshape(1, -1, h, w), (height, width), mode="bilinear", align_corners=False
-        )
-        return replace(self, maps=larger.reshape(*self.maps.shape[:-2], height, width))
+        if geometry == "stretched":
+            larger = F.interpolate(
+                self.maps.reshape(1, -1, h, w), sides, mode="bilinear", align_corners=False
+            )
+            larger = larger.reshape(*self.maps.shape[:-2], *sides)
+        else:
+            rows, columns = self._shares(0, sides[0]), self._shares(1, sides[1])  # (H, h), (W, w)
+            larger = rows @ self.maps @ columns.T
+        return replace(self, maps=larger)
+
+    def _shares(self, side: int, length: int) -> Tensor:
+        """The share of each cell in ``length`` pixels along the rows (0) or columns (1)."""
+        offset, jump = self.centres[side]
+        cells, pixels = self.maps.shape[side - 2], self.source.shape[side + 1]  # type: ignore[union-attr]
+        numbers = torch.arange(max(cells, length), device=self.maps.device, dtype=self.maps.dtype)
+        place = ((numbers[:length] + 0.5) * pixels / length - 0.5 - offset) / jump  # in cells
+        place = place.clamp(0, cells - 1)[:, None]
+        return (1 - (place - numbers[:cells]).abs()).clamp(min=0)
 
     def normalized(self, shared: bool = False) -> CAM:
         """The maps brought to [0, 1], each by its own minimum and maximum, or all by one scale.
@@ -281,7 +347,8 @@ def class_activation_maps(
             ).format(h=h, w=w),
             stacklevel=2,
         )
-    return CAM(maps, logits, head.feature_layer, head.linear_layer, bias, error)
+    source = _Source(model, head.layer, tuple(images.shape[1:]), (h, w))
+    return CAM(maps, logits, head.feature_layer, head.linear_layer, bias, error, source=source)
 
 
 def _check_images(images: Tensor, model: nn.Module) -> None:

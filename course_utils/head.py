@@ -44,6 +44,7 @@ class Head:
     linear_layer: str
     dtype: torch.dtype  # in which the linear layer answered
     is_quantized: bool  # whether it multiplied integers of 8 bits
+    layer: str | None = None  # the module that had run last; "" where the features are the images
 
 
 def run_to_head(
@@ -485,14 +486,15 @@ def _find_head(
                 "images: expected one row of pooled features and one row of logits for each image."
             ).format(features=tuple(features.shape), output=tuple(logits.shape), images=len(images))
         )
+    layer = None if way.layer is None else names.get(way.layer)
     if features is images:
-        feature_layer = "images"
-    elif way.layer is None or way.layer not in names:
+        layer, feature_layer = "", "images"
+    elif layer is None:
         feature_layer = _("a function")
     elif way.is_output:
-        feature_layer = names[way.layer]
+        feature_layer = layer
     else:
-        feature_layer = _("after {layer}").format(layer=names[way.layer])
+        feature_layer = _("after {layer}").format(layer=layer)
     return Head(
         features.dequantize() if features.is_quantized else features,
         weight,
@@ -501,6 +503,7 @@ def _find_head(
         _linear_name(linear, names),
         linear.dtype,
         linear.is_quantized,
+        layer,
     )
 
 

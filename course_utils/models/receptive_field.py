@@ -4,7 +4,8 @@ A copy of the net runs on ones, with every function that mixes pixels replaced b
 remembers which it mixes: the weights are all ones, maxima are sums, normalisations and activations
 do nothing. The gradient of an output in the centre is then non-zero at the pixels that it depends
 on, whatever the net has learnt. One axis is measured at a time, on images that grow along it until
-the output reads nothing beyond their border.
+the output reads nothing beyond their border. Where the pixels that two cells read are known, so is
+the centre of every cell of the map.
 """
 
 from __future__ import annotations
@@ -20,11 +21,16 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from course_utils.arguments import checked_shape
+from course_utils.i18n import _
 
-__all__ = ["Field", "receptive_field", "receptive_fields"]
+__all__ = ["Centres", "Field", "cell_centres", "receptive_field", "receptive_fields"]
 
 Field = tuple[float, float]
 """Height and width in pixels; ``math.inf`` where the whole image is seen, whatever its size."""
+
+Centres = tuple[tuple[float, float], tuple[float, float]]
+"""``(offset, jump)`` of the rows and of the columns of a map: cell i is centred on pixel
+``offset + jump * i``, where the first pixel has its centre at 0."""
 
 LARGEST = 2**14
 """Pixels to which images grow: a field that is not complete then counts as the whole image."""
@@ -74,6 +80,102 @@ def receptive_fields(
     return {name: (heights[name], widths[name]) for name in names}
 
 
+def cell_centres(
+    model: nn.Module,
+    shape: Sequence[int],
+    name: str = "",
+    cells: tuple[int, int] | None = None,
+) -> Centres:
+    """On which pixels the cells of a map are centred: in the middle of their receptive fields.
+
+    Paddings that differ from side to side and even kernels shift the centres, and a padding may
+    depend on the size of the image, as TensorFlow's does: the answer is for images of ``shape``. It
+    is found on larger ones, on which every layer pads as on those. What reads a whole map at once,
+    as the gates of squeeze and excitation do, has no place and moves no centre.
+
+    Args:
+        model: a net or a part of one, from images ``(B, C, H, W)``; it is left as it was.
+        shape: ``(C, H, W)`` of the images.
+        name: of the module whose output is the map; that of the net itself by default.
+        cells: rows and columns that the map must have on such images, if it is known.
+
+    Returns:
+        ``((offset, jump), (offset, jump))`` of the rows and of the columns, in pixels.
+
+    Raises:
+        ValueError: ``shape`` is not the shape of an image, or the map has no cells with places of
+            their own.
+
+    >>> cell_centres(nn.Conv2d(3, 8, 3, stride=2, padding=1), (3, 32, 32))
+    ((0.0, 2.0), (0.0, 2.0))
+    >>> cell_centres(nn.Conv2d(3, 8, 4, stride=4), (3, 32, 32))
+    ((1.5, 4.0), (1.5, 4.0))
+    """
+    sides = checked_shape(shape)
+    with torch.inference_mode(False), torch.enable_grad():
+        traced = _blank_copy(model)
+        rows, columns = (
+            _line(axis, traced, sides, name, cells and cells[axis - 2]) for axis in (2, 3)
+        )
+    return rows, columns
+
+
+def _line(
+    axis: int, model: nn.Module, shape: tuple[int, int, int], name: str, cells: int | None
+) -> tuple[float, float]:
+    """Offset and jump of the centres of a map's cells along one axis."""
+    size = [1, *shape]
+    size[5 - axis] = 1  # enough for what happens along the axis, where the net takes it
+    while size[axis] <= LARGEST:
+        added = size[axis] - shape[axis - 1]
+        try:
+            outputs, leaves = _run(axis, model, torch.ones(size), [name], added > 0, has_place=True)
+        except Exception:  # the net is the reader's: anything may go wrong in it
+            if size[5 - axis] < shape[4 - axis]:
+                size = [1, *shape]
+                continue
+            if not added:
+                raise
+            break
+        output = outputs.get(name)
+        if not isinstance(output, Tensor) or output.dim() != 4:
+            break
+        if not added and cells not in (None, output.shape[axis]):
+            break
+        line = _offset_and_jump(axis, output, leaves)
+        if line is None:
+            size[axis] *= 2
+        elif added % line[1]:  # strides may meet other pixels first than on images of the shape
+            size[axis] += math.ceil(line[1] - added % line[1])
+        else:
+            return line
+    raise ValueError(
+        _(
+            "The cells of the map have no places to be found: on no image were there two that read "
+            "some of its pixels each, and not all."
+        )
+    )
+
+
+def _offset_and_jump(
+    axis: int, output: Tensor, leaves: tuple[Tensor, ...]
+) -> tuple[float, float] | None:
+    """Of a map with two cells that stay clear of the image's border; otherwise ``None``."""
+    cells = output.shape[axis]
+    apart = 1 << max(0, (cells // 8).bit_length() - 1)
+    first = (cells - apart) // 2
+    if cells <= apart or not output.requires_grad:
+        return None
+    fields = [_read_by(axis, output, cell, leaves) for cell in (first, first + apart)]
+    last = leaves[0].shape[axis] - 1
+    for low, high, is_complete, is_whole in fields:
+        if low == 0 or high in (-1, last) or not is_complete or is_whole:
+            return None
+    middle, next_middle = ((low + high) / 2 for low, high, *_rest in fields)
+    jump = (next_middle - middle) / apart
+    return (middle - jump * first, jump) if jump > 0 else None
+
+
 def _blank_copy(model: nn.Module) -> nn.Module:
     """A copy in evaluation mode, on the CPU, with ones for parameters."""
     blank = copy.deepcopy(getattr(model, "_orig_mod", model))  # of a compiled net, the net itself
@@ -118,7 +220,13 @@ def _along(
 
 
 def _run(
-    axis: int, model: nn.Module, image: Tensor, names: Sequence[str], is_grown: bool
+    axis: int,
+    model: nn.Module,
+    image: Tensor,
+    names: Sequence[str],
+    is_grown: bool,
+    *,
+    has_place: bool = False,
 ) -> tuple[dict[str, Any], tuple[Tensor, ...]]:
     """The outputs of the modules, and what they may depend on: image, border, everything."""
     modules = dict(model.named_modules())
@@ -129,7 +237,7 @@ def _run(
 
     hooks = [modules[name].register_forward_hook(keep(name)) for name in names]
     image.requires_grad_()
-    links = _Links(axis, MOST_VALUES if is_grown else math.inf)
+    links = _Links(axis, MOST_VALUES if is_grown else math.inf, has_place)
     try:
         with links:
             model(image.clone())  # the net may work in place
@@ -145,13 +253,20 @@ def _seen(axis: int, output: Any, leaves: tuple[Tensor, ...]) -> tuple[int, bool
         return 0, False, True  # an output without a place reads the whole image
     if not output.requires_grad:
         return 0, True, False
-    centre = output.select(axis, output.shape[axis] // 2).sum()
+    low, high, is_complete, is_whole = _read_by(axis, output, output.shape[axis] // 2, leaves)
+    return high - low + 1, is_complete, is_whole
+
+
+def _read_by(
+    axis: int, output: Tensor, cell: int, leaves: tuple[Tensor, ...]
+) -> tuple[int, int, bool, bool]:
+    """First and last pixel that a cell reads, whether that is all, whether it is everything."""
     seen, border, everything = torch.autograd.grad(
-        centre, leaves, retain_graph=True, materialize_grads=True
+        output.select(axis, cell).sum(), leaves, retain_graph=True, materialize_grads=True
     )
     places = seen.abs().sum([dim for dim in range(4) if dim != axis]).nonzero()
-    extent = int(places.max() - places.min()) + 1 if len(places) else 0
-    return extent, not border.any(), bool(everything.any())
+    low, high = (int(places.min()), int(places.max())) if len(places) else (0, -1)
+    return low, high, not border.any(), bool(everything.any())
 
 
 # --- functions replaced by what they depend on -----------------------------------------------
@@ -207,10 +322,11 @@ _TRANSPOSED = {F.conv_transpose2d}
 class _Links(TorchFunctionMode):
     """Calls functions that mix pixels as sums along one axis, and others as they are."""
 
-    def __init__(self, axis: int, most_values: float = math.inf) -> None:
+    def __init__(self, axis: int, most_values: float = math.inf, has_place: bool = False) -> None:
         super().__init__()
         self.axis = axis
         self.most_values = most_values
+        self.has_place = has_place  # what is read by a global pooling is then left out
         self.border = torch.zeros((), requires_grad=True)  # what stands beyond the image
         self.everything = torch.zeros((), requires_grad=True)  # what is read by a global pooling
 
@@ -235,7 +351,7 @@ class _Links(TorchFunctionMode):
         if func in _REDUCTIONS:
             return self._reduced(func, *args, **kwargs)
         if func in _ADAPTIVE:
-            return _link(F.adaptive_avg_pool2d(*args[:2]) + self.everything)
+            return self._pooled(F.adaptive_avg_pool2d(*args[:2]))
         if func in _SOFTMAX:
             dim = kwargs.get("dim", args[1] if len(args) > 1 else -1)
             return _link(args[0].sum(dim, keepdim=True).expand_as(args[0]))
@@ -247,7 +363,13 @@ class _Links(TorchFunctionMode):
     def _reduced(self, func: Callable[..., Any], x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         out = func(x, *args, **kwargs)
         is_global = x.dim() == 4 and x.shape[self.axis] > 1 and out.shape[2:].numel() == 1
-        return _link(out + self.everything if is_global else out)
+        return self._pooled(out) if is_global else _link(out)
+
+    def _pooled(self, out: Tensor) -> Tensor:
+        """The answer of a pooling whose windows are as large as the image asks for."""
+        if self.has_place and (out.dim() < 4 or out.shape[self.axis] == 1):
+            return torch.ones(out.shape)
+        return _link(out + self.everything)
 
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return _link(x.sum(-1, keepdim=True).expand(*x.shape[:-1], len(weight)))

@@ -682,6 +682,77 @@ def test_resizing_interpolates_between_the_centres_of_the_cells():
     assert cam.resized(torch.Size([3, 5])).maps.shape == (1, 1, 3, 5)
 
 
+class Averages(nn.Module):
+    """Layers that average evenly, so that a slope goes through them, and a head of one class."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.features, self.fc = nn.Sequential(*layers), nn.Linear(1, 1)
+        for one in self.modules():
+            if isinstance(one, nn.Conv2d | nn.Linear):
+                nn.init.constant_(one.weight, 1 / one.weight[0].numel())
+                nn.init.zeros_(one.bias)
+
+    def forward(self, x):
+        return self.fc(self.features(x).mean((2, 3)))
+
+
+def conv(kernel, stride=1, padding=0):
+    return nn.Conv2d(1, 1, kernel, stride, padding)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (conv(3, 2, 1), conv(3, 2, 1), conv(3, 1, 1)),
+        (conv(3, 2), conv(3, 2)),
+        (conv(4, 4),),
+        (conv(2, 2), nn.AvgPool2d(2), conv(4, 1, "same")),
+        (nn.ZeroPad2d((2, 0, 2, 0)), conv(3, 2), nn.ZeroPad2d((0, 1, 0, 1)), conv(3, 2)),
+        (nn.ConstantPad2d((1, 3, 0, 3), 0.0), conv((3, 5), 3)),
+    ],
+)
+@pytest.mark.parametrize("size", [64, (128, 32)])
+def test_in_true_geometry_a_slope_comes_back_where_it_was(layers, size):
+    """Averages of a slope are its values at the centres; between them, interpolation is exact."""
+    rows, columns = torch.arange(64.0)[:, None], torch.arange(64.0)
+    cam = class_activation_maps(Averages(*layers), (rows + 3 * columns)[None, None])
+    back = cam.resized(size, geometry="true").maps[0, 0]
+    height, width = back.shape
+    y = (torch.arange(height) + 0.5) * 64 / height - 0.5
+    x = (torch.arange(width) + 0.5) * 64 / width - 0.5
+    away = slice(height // 4, height // 2), slice(width // 4, width // 2)  # from the zeros around
+    expected = y[:, None] + 3 * x
+    torch.testing.assert_close(back[away], expected[away], rtol=0, atol=1e-3)
+
+
+def test_two_strides_of_two_are_drawn_a_pixel_and_a_half_late_when_they_are_stretched():
+    cam = class_activation_maps(
+        Averages(conv(3, 2, 1), conv(3, 2, 1)), torch.arange(64.0).expand(1, 1, 64, 64)
+    )
+    late = cam.resized(64, geometry="true").maps - cam.resized(64).maps
+    inner = late[..., 16:48, 16:48]
+    torch.testing.assert_close(inner, torch.full_like(inner, 1.5), rtol=0, atol=1e-4)
+    assert cam.centres == ((0, 4), (0, 4))
+
+
+def test_true_geometry_goes_with_the_chosen_class_and_follows_a_change_of_type(net):
+    cam = class_activation_maps(net.double(), images(dtype=torch.float64))
+    whole = cam.resized((9, 7), geometry="true").maps
+    assert torch.equal(cam.select(1).resized((9, 7), geometry="true").maps, whole[:, 1])
+    assert whole.dtype == torch.float64
+
+
+def test_cells_whose_places_are_not_known_are_not_put_anywhere(cam, net):
+    with pytest.raises(ValueError, match="is not known: ask the maps that"):
+        cam.resized(8, geometry="true")  # made by hand
+    made = class_activation_maps(net, images())
+    with pytest.raises(ValueError, match="before they are resized"):
+        made.resized(40).resized(80, geometry="true")
+    with pytest.raises(ValueError, match="geometry"):
+        made.resized(8, geometry="exact")
+
+
 @pytest.mark.parametrize("size", [0, (4, -1), (1, 2, 3), ()])
 def test_a_size_that_is_not_one_or_two_positive_integers_is_refused(cam, size):
     with pytest.raises(ValueError, match="size"):

@@ -27,7 +27,7 @@ from course_utils.models import (
     projection_block,
     receptive_field,
 )
-from course_utils.models.receptive_field import receptive_fields
+from course_utils.models.receptive_field import cell_centres, receptive_fields
 from course_utils.models.stages import conv, gap_head
 
 WHOLE = (math.inf, math.inf)
@@ -216,6 +216,109 @@ def test_torchvisions_nets_see_what_is_published() -> None:
     expected = by_hand((7, 2), (3, 2), *[(3, 1)] * 4, *[(3, 2), (3, 1), (3, 1), (3, 1)] * 3)
     fields = receptive_fields(resnet, (3, 64, 64), ["layer4", "fc"])
     assert fields == {"layer4": (expected, expected), "fc": WHOLE}
+
+
+# --- the centres of the cells ----------------------------------------------------------------
+
+
+def centre_by_hand(*layers: tuple[int, int, float]) -> tuple[float, float]:
+    """Of layers ``(kernel, stride, padding before)``: each moves by (kernel − 1) / 2 − padding."""
+    offset, jump = 0.0, 1.0
+    for kernel, stride, before in layers:
+        offset += ((kernel - 1) / 2 - before) * jump
+        jump *= stride
+    return offset, jump
+
+
+class SamePadding(nn.Module):
+    """A convolution padded as TensorFlow pads: ceil(n / stride) cells, the odd zero at the end."""
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kernel, self.stride, self.conv = kernel, stride, layer(kernel, stride)
+
+    def zeros(self, length: int) -> tuple[int, int]:
+        missing = (math.ceil(length / self.stride) - 1) * self.stride + self.kernel - length
+        missing = max(missing, 0)
+        return missing // 2, missing - missing // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, [*self.zeros(x.shape[3]), *self.zeros(x.shape[2])]))
+
+
+@pytest.mark.parametrize(
+    ("net", "layers"),
+    [
+        (nn.Sequential(layer(3, 2, 1), layer(3, 2, 1), layer(3, 1, 1)), [(3, 2, 1)] * 2),
+        (nn.Sequential(layer(3), layer(3)), [(3, 1, 0)] * 2),
+        (nn.Sequential(layer(4, 4), layer(2, 2)), [(4, 4, 0), (2, 2, 0)]),
+        (layer(4, 2, 1), [(4, 2, 1)]),
+        (layer(4, padding="same"), [(4, 1, 1)]),  # torch puts the odd zero at the end
+        (nn.Sequential(nn.ZeroPad2d((2, 0, 2, 0)), layer(3, 2)), [(3, 2, 2)]),
+        (nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), layer(3, 2)), [(3, 2, 0)]),
+        (layer(3, 2, 2, dilation=2), [(5, 2, 2)]),
+        (nn.Sequential(layer(7, 2, 3), nn.MaxPool2d(3, 2, ceil_mode=True)), [(7, 2, 3), (3, 2, 0)]),
+        (nn.Sequential(layer(3, 2, 1), nn.AvgPool2d(2)), [(3, 2, 1), (2, 2, 0)]),
+    ],
+)
+@pytest.mark.parametrize("size", [(20, 20), (33, 18)])
+def test_cells_are_centred_where_kernels_strides_and_paddings_put_them(
+    net: nn.Module, layers: list[tuple[int, int, float]], size: tuple[int, int]
+) -> None:
+    assert cell_centres(net, (4, *size)) == (centre_by_hand(*layers),) * 2
+
+
+@pytest.mark.parametrize("size", range(16, 26))
+def test_a_padding_that_depends_on_the_image_is_that_of_the_image(size: int) -> None:
+    net = nn.Sequential(*(SamePadding(3, 2) for _layer in range(3)), SamePadding(4, 1))
+    length, layers = size, []
+    for one in net:
+        assert isinstance(one, SamePadding)
+        layers.append((one.kernel, one.stride, float(one.zeros(length)[0])))
+        length = math.ceil(length / one.stride)
+    rows, columns = cell_centres(net, (4, size, 32), cells=(length, 4))
+    assert rows == centre_by_hand(*layers)
+    assert columns == centre_by_hand((3, 2, 0), (3, 2, 0), (3, 2, 0), (4, 1, 1))
+
+
+def test_of_paths_that_are_centred_apart_the_middle_of_all_that_is_read_counts() -> None:
+    class Apart(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.short, self.long = layer(1, 2), layer(5, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([self.short(x)[..., :-2, :-2], self.long(x)], 1)
+
+    assert cell_centres(Apart(), (4, 20, 20)) == ((2.0, 2.0), (2.0, 2.0))  # of pixels 0 to 4
+
+
+def test_a_gate_that_reads_the_whole_map_moves_no_centre() -> None:
+    net = nn.Sequential(layer(3, 2, 1), Gated(), layer(2, 2), nn.AdaptiveAvgPool2d(1))
+    assert cell_centres(net, (4, 20, 20), "2") == (centre_by_hand((3, 2, 1), (2, 2, 0)),) * 2
+
+
+def test_centres_are_found_where_no_cell_stays_within_the_image() -> None:
+    net = nn.Sequential(*(layer(3, 2, 1) for _layer in range(5)))  # a field of 63 pixels
+    assert cell_centres(net, (4, 32, 40)) == ((0.0, 32.0), (0.0, 32.0))
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        nn.Sequential(layer(3, padding=1), nn.AdaptiveAvgPool2d((2, 2))),
+        nn.Sequential(layer(3), nn.AdaptiveAvgPool2d(1)),
+        nn.Sequential(nn.Flatten(), nn.Linear(4 * 8 * 8, 3)),
+    ],
+)
+def test_a_map_without_places_is_refused(net: nn.Module) -> None:
+    with pytest.raises(ValueError, match="no places to be found"):
+        cell_centres(net, (4, 8, 8))
+
+
+def test_a_map_of_other_rows_than_expected_is_refused() -> None:
+    with pytest.raises(ValueError, match="no places to be found"):
+        cell_centres(layer(3, 2, 1), (4, 8, 8), cells=(8, 4))
 
 
 # --- the whole image -------------------------------------------------------------------------
