@@ -2,7 +2,8 @@
 
 Maps are ``(N, H, W)`` and at the size of the images; boxes are ``(x0, y0, x1, y1)``, inclusive
 pixels: a box of one pixel has ``x0 == x1``. Every measure answers something that ``float()`` takes
-and that carries the details, the level of chance among them.
+and that carries the details, the level of chance among them. Chance is that of the measure: a pixel
+anywhere for what looks at pixels, a box of the true size anywhere for what looks at boxes.
 
 Two conventions are offered where they differ. ``"standard"`` follows the definitions of Choe et
 al. 2020: a pixel is foreground when its value is at least the threshold, and the box is the
@@ -92,7 +93,7 @@ class BoxAccuracy(_Score):
         curve: the accuracy at each, ``(T,)``.
         delta: the IoU from which a box is found.
         convention: ``"standard"`` or ``"published"``.
-        chance: mean share of the image that its boxes cover.
+        chance: share of images found, on average, by a box of the true size at a random place.
         best_iou: IoU of the best match of each image at ``threshold``, ``(N,)``.
     """
 
@@ -113,8 +114,8 @@ class BoxAccuracyV2(_Score):
     Attributes:
         value: the mean.
         at: the ``BoxAccuracy`` for each IoU ``delta``.
-        convention: ``"standard"`` or ``"published"``.
-        chance: mean share of the image that its boxes cover.
+        convention: ``"standard"``, the largest component, or ``"published"``, any of them.
+        chance: the mean of theirs.
     """
 
     value: float
@@ -150,7 +151,8 @@ class Game(_Score):
     Attributes:
         value: the mean.
         scores: each image's own, ``(N,)``.
-        chance: mean share of the image that its boxes cover.
+        chance: mean share of the image that its boxes cover: the score of a pixel at random, and
+            of energy spread evenly.
         center: the same score for maps that show the image's centre and nothing else.
         flat: images whose map cannot answer (the same value everywhere, or no energy), ``(N,)``.
     """
@@ -170,7 +172,7 @@ class CenterBaseline(_Score):
         value: share of images found; with several IoUs, the mean over them.
         at: that share for each IoU ``delta``.
         sizes: height and width of the best box for each IoU ``delta``, in pixels.
-        chance: mean share of the image that its boxes cover.
+        chance: as ``value``, of a box of the true size at a random place instead.
     """
 
     value: float
@@ -297,7 +299,8 @@ def max_box_accuracy(
     1.0
     """
     (delta,) = _checked_deltas([delta])
-    best, levels, chance = _best_ious(maps, boxes, thresholds, convention, every=False)
+    best, levels, truth, size = _best_ious(maps, boxes, thresholds, convention, every=False)
+    (chance,) = _random_box(truth, size, [delta])
     return _box_accuracy(best, levels, delta, convention, chance)
 
 
@@ -311,9 +314,9 @@ def max_box_accuracy_v2(
 ) -> BoxAccuracyV2:
     """MaxBoxAccV2: the mean of MaxBoxAcc over IoUs of 0.3, 0.5 and 0.7.
 
-    The threshold is chosen for each IoU separately. Under ``convention="published"`` an image is
-    found when *any* outline of its map matches, as in the published code; under ``"standard"``,
-    the largest component must.
+    The threshold is chosen for each IoU separately. Under ``"standard"`` the box of the largest
+    component must match, as for ``max_box_accuracy``; under ``"published"`` that of *any* outline
+    of the map may, as in the published code. Only the latter stands beside published numbers.
 
     Args:
         maps, boxes, thresholds, convention: as for ``max_box_accuracy``.
@@ -333,16 +336,22 @@ def max_box_accuracy_v2(
     """
     checked = _checked_deltas(deltas)
     every = convention == "published"
-    best, levels, chance = _best_ious(maps, boxes, thresholds, convention, every=every)
-    at = {delta: _box_accuracy(best, levels, delta, convention, chance) for delta in checked}
-    mean = sum(accuracy.value for accuracy in at.values()) / len(at)
+    best, levels, truth, size = _best_ious(maps, boxes, thresholds, convention, every=every)
+    at = {
+        delta: _box_accuracy(best, levels, delta, convention, chance)
+        for delta, chance in zip(checked, _random_box(truth, size, checked), strict=True)
+    }
+    accuracies = at.values()
+    mean, chance = (
+        sum(getattr(one, name) for one in accuracies) / len(at) for name in ("value", "chance")
+    )
     return BoxAccuracyV2(mean, at, convention, chance)
 
 
 def _best_ious(
     maps: Any, boxes: Any, thresholds: Any, convention: str, *, every: bool
-) -> tuple[Tensor, Tensor, float]:
-    """IoU of the best match at each threshold ``(N, T)``, the thresholds and the chance level."""
+) -> tuple[Tensor, Tensor, Tensor, torch.Size]:
+    """IoU of the best match at each threshold ``(N, T)``; thresholds, boxes and size as checked."""
     stack = _checked_maps(maps, unit=True)
     levels = _checked_levels(thresholds, _("The thresholds"))
     one_of("convention", convention, CONVENTIONS)
@@ -356,7 +365,7 @@ def _best_ious(
         best[~occupied] = _iou(corner, truth).amax(1)[outlines.image[~occupied]]
     matches = _iou(outlines.boxes[:, None].double(), truth[outlines.image[outlines.mask]]).amax(1)
     best.scatter_reduce_(0, outlines.mask, matches, "amax")
-    return best[outlines.mask_of], levels, _chance(_inside(truth, stack.shape[1:]))
+    return best[outlines.mask_of], levels, truth, stack.shape[1:]
 
 
 def _box_accuracy(
@@ -553,8 +562,8 @@ def center_baseline(
             image.
 
     >>> best = center_baseline([[1, 1, 2, 2], [0, 0, 1, 1]], 4, delta=0.9)
-    >>> float(best), best.sizes[0.9], best.chance
-    (0.5, (2, 2), 0.25)
+    >>> float(best), best.sizes[0.9], best.chance  # a box of 2×2 has nine places in 4×4 pixels
+    (0.5, (2, 2), 0.1111111111111111)
     """
     height, width = checked_size(size)
     deltas = _checked_deltas(delta)
@@ -573,8 +582,48 @@ def center_baseline(
         chosen = int(share.argmax())
         at[level] = float(share.flatten()[chosen])
         sizes[level] = (chosen // width + 1, chosen % width + 1)
-    chance = _chance(_inside(truth, (height, width)))
-    return CenterBaseline(sum(at.values()) / len(at), at, sizes, chance)
+    by_chance = _random_box(truth, (height, width), deltas)
+    return CenterBaseline(sum(at.values()) / len(at), at, sizes, sum(by_chance) / len(deltas))
+
+
+def _random_box(truth: Tensor, size: Sequence[int], deltas: Sequence[float]) -> list[float]:
+    """Share of images found, for each IoU, by a box as large as a true one at a random place.
+
+    Every place in the image counts once; of several true boxes ``(N, D, 4)``, any may be met, and
+    each lends its size in turn.
+    """
+    height, width = size
+    found = torch.zeros(len(deltas), dtype=torch.float64)
+    for part in torch.split(truth, max(1, PIXELS_AT_ONCE // (height * width))):
+        for sides in (part[..., 2:] - part[..., :2] + 1).unbind(1):  # (n, 2)
+            columns, across = _overlaps(part[..., 0::2], sides[:, 0], width)
+            rows, down = _overlaps(part[..., 1::2], sides[:, 1], height)
+            shared = down[..., :, None] * across[..., None, :]  # (n, D, H, W)
+            union = (sides.prod(1)[:, None] + _area(part))[..., None, None] - shared
+            best = (shared / union).amax(1) * (rows[:, :, None] & columns[:, None, :])
+            places = (rows.sum(1) * columns.sum(1)).double()
+            for row, level in enumerate(deltas):
+                found[row] += ((best >= level).sum((1, 2)) / places).sum()
+    shares: list[float] = (found / truth.shape[:2].numel()).tolist()
+    return shares
+
+
+def _overlaps(ends: Tensor, side: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Where a side may begin, bool ``(n, length)``, and the pixels that it then shares with each.
+
+    Args:
+        ends: ``(n, D, 2)``, the first and the last pixel of the true boxes.
+        side: ``(n,)``, in pixels.
+        length: of the image.
+
+    Returns:
+        The places, and ``(n, D, length)`` pixels in common.
+    """
+    start = torch.arange(length, dtype=torch.float64)
+    end = start + side[:, None] - 1  # (n, length)
+    first, last = ends[..., 0, None], ends[..., 1, None]  # (n, D, 1)
+    shared = torch.minimum(end[:, None], last) - torch.maximum(start, first) + 1
+    return end < length, shared.clamp(min=0)
 
 
 def _inside(truth: Tensor, size: Sequence[int]) -> Tensor:

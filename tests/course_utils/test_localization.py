@@ -197,13 +197,44 @@ def test_a_box_is_found_from_an_iou_of_exactly_delta():
     assert float(loc.max_box_accuracy(maps, boxes, thresholds=[0.5], delta=0.51)) == 0
 
 
-def test_any_of_several_boxes_may_be_met_and_chance_is_their_share_of_the_image():
+def test_any_of_several_boxes_may_be_met():
     maps = torch.zeros(2, 4, 4)
     maps[:, 3, 3] = 1
     boxes = torch.tensor([[[0, 0, 1, 1], [3, 3, 3, 3]], [[0, 0, 1, 1], [1, 1, 1, 1]]])
-    result = loc.max_box_accuracy(maps, boxes, thresholds=[0.5])
-    assert float(result) == 0.5
-    assert result.chance == (5 / 16 + 4 / 16) / 2
+    assert float(loc.max_box_accuracy(maps, boxes, thresholds=[0.5])) == 0.5
+
+
+def found_at_random(truth, size, delta):
+    """Share of the places of boxes of the true sizes at which one of the boxes is met."""
+    height, width = size
+    shares = []
+    for boxes in truth:
+        for x0, y0, x1, y1 in boxes.tolist():
+            w, h = x1 - x0, y1 - y0
+            places = itertools.product(range(width - w), range(height - h))
+            ious = [loc.iou([x, y, x + w, y + h], boxes).max() >= delta for x, y in places]
+            shares.append(sum(ious) / len(ious))
+    return float(sum(shares) / len(shares))
+
+
+def test_chance_of_finding_a_box_is_that_of_one_as_large_at_a_random_place():
+    maps, boxes = random_maps(6, 7, 9), random_boxes(6, 2, 7, 9)
+    by_hand = {delta: found_at_random(boxes, (7, 9), delta) for delta in (0.3, 0.5, 0.7)}
+    one = loc.max_box_accuracy(maps, boxes, thresholds=[0.2, 0.5])
+    assert one.chance == pytest.approx(by_hand[0.5])
+    v2 = loc.max_box_accuracy_v2(maps, boxes, thresholds=[0.2, 0.5])
+    assert [accuracy.chance for accuracy in v2.at.values()] == pytest.approx(list(by_hand.values()))
+    assert v2.chance == pytest.approx(sum(by_hand.values()) / 3)
+    assert loc.center_baseline(boxes, (7, 9), delta=(0.3, 0.7)).chance == pytest.approx(
+        (by_hand[0.3] + by_hand[0.7]) / 2
+    )
+
+
+def test_a_box_as_large_as_the_image_is_found_by_chance_always(monkeypatch):
+    monkeypatch.setattr(loc, "PIXELS_AT_ONCE", 1)  # one image at a time
+    boxes = [[0, 0, 3, 2], [0, 0, 3, 1]]  # the second has two places, and one is right
+    result = loc.max_box_accuracy(torch.rand(2, 3, 4), boxes, thresholds=0.5, delta=0.5)
+    assert result.chance == (1 + 1 / 2) / 2
 
 
 def test_accuracies_over_images_and_thresholds_equal_a_plain_loop():
@@ -462,7 +493,7 @@ def test_a_centred_object_is_found_by_the_centre_alone():
     result = loc.center_baseline([[1, 2, 2, 3]], (6, 4), delta=1.0)
     assert float(result) == 1
     assert result.sizes == {1.0: (2, 2)}
-    assert result.chance == 4 / 24
+    assert result.chance == 1 / (5 * 3)  # of the places of 2×2 pixels
 
 
 # --------------------------------------------------------------------------------------- bad input
