@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
 from course_utils.i18n import _, number
+from course_utils.models.receptive_field import Centres
 from course_utils.plots.figure import DescribedFigure
 
 __all__ = ["denormalised", "map_grid", "scene_grid"]
@@ -105,6 +107,7 @@ def map_grid(
     titles: Sequence[str] = (),
     truth: Tensor | None = None,
     found: Tensor | None = None,
+    centres: Centres | None = None,
     shared: bool = False,
     columns: int = 4,
     opacity: float = 0.85,
@@ -116,7 +119,9 @@ def map_grid(
     A map keeps the cells that it has: resize it first (``CAM.resized``) to see it smooth. Maps
     with a negative value are drawn in two colours around zero, the others from zero up. Over an
     image, opacity is in proportion to the value's size, up to ``opacity``: where the map is zero,
-    the image is as it was, but for its colours: they are the map's, and the image is grey.
+    the image is as it was, but for its colours: they are the map's, and the image is grey. What
+    shows through changes the map's colours, and the colour bar's alike: its left side lies over
+    black, its right side over white.
 
     Args:
         maps: ``(N, h, w)``, any finite values.
@@ -125,6 +130,8 @@ def map_grid(
         titles: one a map.
         truth: boxes ``(N, 4)`` or ``(N, D, 4)`` as x0, y0, x1, y1, inclusive pixels of the images.
         found: boxes ``(N, 4)``, drawn dashed; one that is -1 four times is left out.
+        centres: on which pixels of the images the cells are centred (``CAM.centres``); by default,
+            they are tiles that cover the image.
         shared: one scale and one colour bar for all the maps.
         columns: panels a row.
         opacity: of the largest value.
@@ -146,19 +153,23 @@ def map_grid(
         if grey is not None:
             under = axes.imshow(grey[index], cmap="gray", vmin=0, vmax=1)
             colours, extent = _colours(signed, opacity), under.get_extent()
+            if centres is not None:
+                extent = _around(centres, values.shape[1:])
         norm = _scale(everything, signed)
         drawn = axes.imshow(
             values[index], cmap=colours, norm=norm, extent=extent, interpolation="nearest"
         )
+        if grey is not None:
+            axes.axis(under.get_extent())  # cells may be centred near the border, and end beyond
         if truth is not None:
             _draw_boxes(axes, truth[index], TRUTH, "-")
         if found is not None:
             _draw_boxes(axes, found[index], FOUND, (0, (3, 2)))
         axes.set_title(names[index], fontsize=10)
         if not shared:
-            _bar(figure, drawn, axes, label)
+            _bar(figure, drawn, axes, label, is_over_image=grey is not None)
     if shared:
-        _bar(figure, drawn, panels, label)
+        _bar(figure, drawn, panels, label, is_over_image=grey is not None)
     figure.description = _described(description, names, values)
     return figure
 
@@ -229,6 +240,12 @@ def scene_grid(
     return figure
 
 
+def _around(centres: Centres, cells: Sequence[int]) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of cells that are centred there, in pixels."""
+    (top, down), (left, across) = ((offset - jump / 2, jump) for offset, jump in centres)
+    return left, left + across * cells[1], top + down * cells[0], top
+
+
 def _titles(titles: Sequence[str], count: int) -> list[str]:
     """As many titles as panels, empty ones if none were given."""
     if titles and len(titles) != count:
@@ -254,9 +271,18 @@ def _panels(
     return figure, panels[:count]
 
 
-def _bar(figure: DescribedFigure, drawn: Any, axes: Any, label: str) -> None:
+def _bar(
+    figure: DescribedFigure, drawn: AxesImage, axes: Any, label: str, *, is_over_image: bool
+) -> None:
+    """A colour bar; of colours that let an image through, over every grey from black to white."""
     ticks = MaxNLocator(4)
-    figure.colour_bar(drawn, axes, label, fraction=0.05, shrink=0.85, pad=0.02, ticks=ticks)
+    bar = figure.colour_bar(drawn, axes, label, fraction=0.07, shrink=0.85, pad=0.02, ticks=ticks)
+    if is_over_image:
+        colours = drawn.cmap(np.linspace(0, 1, LEVELS))[:, None]  # (LEVELS, 1, 4)
+        greys = np.linspace(0, 1, LEVELS)[:, None]  # (LEVELS, 1), over the width of the bar
+        mixed = colours[..., :3] * colours[..., 3:] + greys * (1 - colours[..., 3:])
+        ends = (*bar.ax.get_xlim(), *bar.ax.get_ylim())
+        bar.ax.imshow(mixed, origin="lower", aspect="auto", extent=ends, zorder=2)
 
 
 def _draw_boxes(axes: Axes, boxes: Tensor, colour: str, line: Any) -> None:

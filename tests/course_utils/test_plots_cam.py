@@ -64,6 +64,44 @@ def test_a_map_covers_the_image_and_keeps_its_cells() -> None:
     assert drawn.get_array().shape == (4, 2) and drawn.get_interpolation() == "nearest"
 
 
+def test_cells_stand_around_their_centres_and_the_image_keeps_its_size() -> None:
+    """With two 3×3 convolutions of stride 2 and padding 1, cell i is centred on pixel 4 i."""
+    figure = plots.map_grid(
+        torch.rand(1, 4, 2), torch.rand(1, 1, 16, 8), centres=((0.0, 4.0), (1.5, 4.0))
+    )
+    (axes,) = panels(figure)
+    grey, drawn = axes.images
+    assert tuple(drawn.get_extent()) == (-0.5, 7.5, 14, -2)
+    assert (
+        (*axes.get_xlim(), *axes.get_ylim()) == tuple(grey.get_extent()) == (-0.5, 7.5, 15.5, -0.5)
+    )
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+@pytest.mark.parametrize("shared", [False, True])
+def test_every_colour_of_a_map_over_an_image_is_in_its_colour_bar(low: float, shared: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps = low + (1 - low) * torch.rand(2, 8, 8, generator=generator)
+    figure = plots.map_grid(maps, torch.rand(2, 1, 8, 8, generator=generator), shared=shared)
+    drawn_panels = panels(figure)
+    bars = [axes for axes in figure.axes if axes not in drawn_panels]
+    for axes, bar in zip(drawn_panels, bars * (2 if shared else 1), strict=True):
+        grey, drawn = (image.make_image(None, unsampled=True)[0] / 255 for image in axes.images)
+        opacity = drawn[..., 3:]
+        seen = drawn[..., :3] * opacity + grey[..., :3] * (1 - opacity)
+        (scale,) = bar.images
+        low_end, high_end = scale.get_extent()[2:]
+        assert (low_end, high_end) == axes.images[1].get_clim()
+        share = (np.asarray(axes.images[1].get_array()) - low_end) / (high_end - low_end)
+        height, across = (
+            np.minimum(np.asarray(one) * 256, 255).astype(int)
+            for one in (share, axes.images[0].get_array())
+        )
+        found = np.asarray(scale.get_array())[height, across]
+        # Rounded to 8 bits: the map's colour, its opacity, the image's grey.
+        np.testing.assert_allclose(found, seen, atol=3 / 255)
+
+
 def test_boxes_go_around_the_pixels_that_they_include() -> None:
     truth, none = torch.tensor([[[1, 2, 3, 6]]]), torch.full((1, 4), -1)
     figure = plots.map_grid(torch.rand(1, 8, 8), torch.rand(1, 3, 8, 8), truth=truth, found=none)

@@ -12,7 +12,7 @@ __all__ = ["contrast", "light", "panels"]
 
 def panels(figure: Figure) -> list[Axes]:
     """The axes that hold a picture, colour bars left out."""
-    return [axes for axes in figure.axes if axes.images]
+    return [axes for axes in figure.axes if axes.images and axes.get_label() != "<colorbar>"]
 
 
 def light(colour: str) -> NDArray[np.float64]:
