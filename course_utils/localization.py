@@ -18,8 +18,10 @@ count a box as found when its IoU is at least ``delta``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,7 @@ __all__ = [
     "max_box_accuracy_v2",
     "pixel_average_precision",
     "pointing_game",
+    "stored_runs",
 ]
 
 CONVENTIONS = ("standard", "published")
@@ -59,6 +62,8 @@ RANGE_SLACK = 1e-6
 PIXELS_AT_ONCE = 1 << 23
 # The published code's default: thresholds from 0, a thousandth apart.
 PUBLISHED_STEP = 0.001
+
+STORED = Path(__file__).with_suffix(".json")
 
 # Neighbours within one map of a stack (M, H, W), never from one map to the next.
 EIGHT_NEIGHBOURS = np.zeros((3, 3, 3), bool)
@@ -640,6 +645,24 @@ def _inside(truth: Tensor, size: Sequence[int]) -> Tensor:
 def _chance(inside: Tensor) -> float:
     """The mean share of the image that its boxes cover."""
     return float(inside.double().mean())
+
+
+# ------------------------------------------------------------------------------------------ stored
+
+
+def stored_runs() -> list[dict[str, Any]]:
+    """What the maps find of nets that lesson 2 has no time to train, one row for each map.
+
+    ``benchmarks/localisation.py`` makes them. Each names its ``case``, its ``seed``, the ``error``
+    of its net on scenes never seen, and the pixels from one cell to the next (``jump``); then come
+    the measures, shares in [0, 1], and the median ``width`` and ``height`` of the box found over
+    those of the true one. Those that end in ``stretched`` are of maps stretched to the image.
+
+    >>> sorted({run["seed"] for run in stored_runs()})
+    [0, 1, 2, 3]
+    """
+    runs: list[dict[str, Any]] = json.loads(STORED.read_text(encoding="utf-8"))["runs"]
+    return runs
 
 
 # ------------------------------------------------------------------------------------- components

@@ -1,14 +1,15 @@
-"""Checkers for the exercises of lesson 2: pooling, a map by hand, boxes, a fair threshold."""
+"""Checkers for the exercises of lesson 2: pooling, training, maps, boxes, a fair threshold."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 import torch
 from scipy import ndimage
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils.checks.answers import (
@@ -17,7 +18,7 @@ from course_utils.checks.answers import (
     require_function,
     wrong_answers,
 )
-from course_utils.checks.feedback import Feedback, correct
+from course_utils.checks.feedback import Feedback, correct, is_blank, reject, unfilled
 from course_utils.checks.running import checker
 from course_utils.i18n import _
 
@@ -27,6 +28,7 @@ __all__ = [
     "check_fair_accuracy",
     "check_global_average_pooling",
     "check_iou",
+    "check_one_epoch",
 ]
 
 
@@ -63,6 +65,122 @@ def check_global_average_pooling(function: object) -> Feedback:
     require_answers(function, name, cases, lambda x: x.mean((2, 3)), mistakes, one_number)
     require_differentiable(require_function(function, name)(cases[0][0].requires_grad_()), name)
     return correct(_("one mean a map, whatever the maps' size."))
+
+
+Epoch = Callable[[nn.Module, torch.optim.Optimizer, Tensor, Tensor, Sequence[Tensor]], object]
+
+
+def _one_epoch(
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    batches: Sequence[Tensor],
+    *,
+    trains: bool = True,
+    forgets: bool = True,
+    steps: str = "each",
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    answer: Callable[[list[float]], float] = lambda losses: sum(losses) / len(losses),
+) -> float:
+    """The loop, right by default; ``steps`` are done after "each" batch, the "last", or "never"."""
+    net.train(trains)
+    losses = []
+    for number, batch in enumerate(batches, 1):
+        one = loss(net(images[batch]), labels[batch])
+        if forgets:
+            optimizer.zero_grad()
+        one.backward()  # type: ignore[no-untyped-call]
+        if steps == "each" or (steps == "last" and number == len(batches)):
+            optimizer.step()
+        losses.append(one.item())
+    return answer(losses)
+
+
+def _trained(loop: Epoch) -> tuple[Tensor, object]:
+    """The weights and statistics of a small net after ``loop``, and what it answered."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(9, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)).eval()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+    images, labels = torch.randn(14, 1, 3, 3), torch.randint(3, (14,))
+    answer = loop(net, optimizer, images, labels, torch.split(torch.randperm(14), 4))
+    return torch.cat([value.flatten().double() for value in net.state_dict().values()]), answer
+
+
+@checker
+def check_one_epoch(function: object) -> Feedback:
+    """Check ``one_epoch(net, optimizer, images, labels, batches)``: a pass over all the batches.
+
+    Each batch holds the places of its images. The answer is the mean of the batches' losses, as a
+    number; that of the images counts as right too.
+
+    >>> check_one_epoch(lambda *given: None).passed is None
+    True
+    """
+    name = "one_epoch"
+    order = _("For each batch: the loss, forget the old gradients, `backward`, then `step`.")
+    loop = require_function(function, name)
+    weights, answer = _trained(loop)
+    if is_blank(answer):
+        unfilled(name)
+    wanted, mean = _trained(_one_epoch)
+    mistakes = wrong_answers(
+        partial(_one_epoch, steps="never"),
+        _("the weights are what they were before: no step reaches them."),
+        order,
+        partial(_one_epoch, trains=False),
+        _("the network is in evaluation mode: its normalisation does not look at the batches."),
+        _("`net.train()` before the loop."),
+        partial(_one_epoch, forgets=False),
+        _("the gradients of all batches add up: each step uses those of the batches before, too."),
+        _("`zero_grad`, once for each batch."),
+        partial(_one_epoch, steps="last"),
+        _("there is only one step, after the last batch."),
+        order,
+        partial(_one_epoch, loss=lambda logits, labels: F.cross_entropy(logits.softmax(1), labels)),
+        _("the loss is given probabilities; it wants logits, and does the softmax itself."),
+        partial(_one_epoch, loss=partial(F.cross_entropy, reduction="sum")),
+        _("the loss is the batch's sum; the mean is asked for."),
+        lambda net, optimizer, images, labels, batches: _one_epoch(
+            net, optimizer, images, labels, batches[:1]
+        ),
+        _("only the first batch is learnt from."),
+        _("Where does `return` stand: in the loop, or after it?"),
+        lambda net, optimizer, images, labels, batches: _one_epoch(
+            net, optimizer, images, labels, [torch.arange(len(images))] * len(batches)
+        ),
+        _("each step looks at all the images; `batch` says which ones to take."),
+    )
+    for mistake in mistakes:
+        if torch.allclose(weights, _trained(mistake.answer)[0], atol=1e-6):
+            reject(f"`{name}` – {mistake.message}", mistake.hint or order)
+    if not torch.allclose(weights, wanted, atol=1e-6):
+        reject(
+            _("`{name}` – the weights are not those that one step for each batch gives.").format(
+                name=name
+            ),
+            order,
+        )
+    of_images = _trained(
+        partial(_one_epoch, answer=lambda losses: (sum(losses) * 4 - losses[-1] * 2) / 14)
+    )[1]
+    _require_mean(name, answer, [mean, of_images])
+    return correct(_("a step for each batch, and the mean of the losses."))
+
+
+def _require_mean(name: str, answer: object, accepted: Sequence[object]) -> None:
+    """End the check unless the answer is one of the accepted numbers, up to rounding."""
+    try:
+        value = float(answer.detach() if isinstance(answer, Tensor) else answer)  # type: ignore[arg-type]
+    except (TypeError, ValueError, RuntimeError):
+        value = math.nan
+    if not any(math.isclose(value, float(mean), rel_tol=1e-4) for mean in accepted):  # type: ignore[arg-type]
+        reject(
+            _(
+                "`{name}` – the weights are right, but the answer is not the mean of the losses."
+            ).format(name=name),
+            _("Keep the loss of each batch (`loss.item()`), and divide their sum by their number."),
+        )
 
 
 def _cam(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

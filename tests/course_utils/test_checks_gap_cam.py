@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from checking import Check, Each, each_accepted, each_refused
 from scipy import ndimage
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils.checks import gap_cam as checks
@@ -187,12 +187,101 @@ THRESHOLD: dict[str, object] = {
     "gives 0.92; 0.55 is expected": lambda elsewhere, here: here[elsewhere.argmax()] + 0.37,
 }
 
+
+def epoch_by_hand(net, optimizer, images, labels, batches, *lines: str, answer: str = "mean"):  # type: ignore[no-untyped-def]
+    """The loop with the lines given, done for each batch in their order."""
+    losses = []
+    net.train("eval" not in lines)
+    for batch in batches:
+        x, y = (images, labels) if "all" in lines else (images[batch], labels[batch])
+        loss = nn.CrossEntropyLoss()(net(x), y)
+        for line in lines:
+            if line == "zero":
+                net.zero_grad()
+            elif line == "backward":
+                loss.backward()
+            elif line == "step":
+                optimizer.step()
+            elif line == "by hand":
+                with torch.no_grad():
+                    for weight in net.parameters():
+                        weight -= 0.5 * weight.grad
+        losses.append((len(batch), loss.item()))
+        if "return" in lines:
+            return loss.item()
+    counts, values = zip(*losses, strict=True)
+    answers = {
+        "mean": np.mean(values),
+        "images": np.average(values, weights=counts),
+        "sum": sum(values),
+        "last": values[-1],
+        "none": None,
+        "text": "0.7",
+        "list": list(values),
+    }
+    return answers[answer]
+
+
+def epoch(*lines: str, answer: str = "mean") -> Callable[..., object]:
+    return lambda *given: epoch_by_hand(*given, *lines, answer=answer)
+
+
+def epoch_with_a_tensor(
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    batches: Sequence[Tensor],
+) -> Tensor:
+    total = torch.zeros(())
+    net.train()
+    for batch in batches:
+        loss = F.nll_loss(net(images[batch]).log_softmax(1), labels[batch])
+        optimizer.zero_grad(set_to_none=False)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total = total + loss.detach()
+    return total / len(batches)
+
+
+def epoch_on_probabilities(
+    net: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, batches: Any
+) -> object:
+    return epoch("zero", "backward", "step")(
+        nn.Sequential(net, nn.Softmax(1)), optimizer, images, labels, batches
+    )
+
+
+def one_step_at_the_end(net: nn.Module, optimizer: torch.optim.Optimizer, *given: Any) -> object:
+    answer = epoch("zero", "backward")(net, optimizer, *given)
+    optimizer.step()
+    return answer
+
+
+EPOCH: dict[str, object] = {
+    "no step reaches them": Each(
+        [epoch(), epoch("zero", "backward"), epoch("step"), epoch("backward", "zero", "step")]
+    ),
+    "in evaluation mode": epoch("zero", "backward", "step", "eval"),
+    "add up": epoch("backward", "step"),
+    "only one step": one_step_at_the_end,
+    "overwritten values that the gradient needs": epoch("step", "zero", "backward"),
+    "probabilities": epoch_on_probabilities,
+    "only the first batch": epoch("zero", "backward", "step", "return"),
+    "looks at all the images": epoch("zero", "backward", "step", "all"),
+    "not those that one step for each batch gives": epoch("zero", "backward", "step", "step"),
+    "not the mean of the losses": Each(
+        [epoch("zero", "backward", "step", answer=one) for one in ("sum", "last", "list")]
+    ),
+}
+
 WRONG: dict[Check, dict[str, object]] = {
     checks.check_global_average_pooling: POOLING,
     checks.check_cam_by_hand: MAP,
     checks.check_box_from_map: BOX,
     checks.check_iou: IOU,
     checks.check_fair_accuracy: THRESHOLD,
+    checks.check_one_epoch: EPOCH,
 }
 RIGHT: dict[Check, dict[str, object]] = {
     checks.check_global_average_pooling: {
@@ -220,8 +309,20 @@ RIGHT: dict[Check, dict[str, object]] = {
         "number": lambda elsewhere, here: float(here[int(elsewhere.argmax())]),
         "list": lambda elsewhere, here: here[elsewhere.tolist().index(max(elsewhere))],
     },
+    checks.check_one_epoch: {
+        "forgets first": epoch("zero", "backward", "step"),
+        "forgets last": epoch("backward", "step", "zero"),
+        "by hand": epoch("zero", "backward", "by hand"),
+        "mean of the images": epoch("zero", "backward", "step", answer="images"),
+        "tensor": epoch_with_a_tensor,
+    },
 }
 
 
 test_a_wrong_answer_is_told_what_is_wrong = each_refused(WRONG)
 test_a_right_answer_is_accepted_in_whatever_style = each_accepted(RIGHT)
+
+
+def test_a_loop_that_answers_nothing_is_not_filled_in_yet() -> None:
+    assert checks.check_one_epoch(epoch(answer="none")).passed is None
+    assert checks.check_one_epoch(epoch("zero", "backward", "step", answer="none")).passed is None
