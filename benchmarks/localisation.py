@@ -72,7 +72,7 @@ def main() -> None:
     arguments.out.write_text(f'{head}, "runs": [\n{lines}\n]}}\n', encoding="utf-8")
 
 
-def nets(scenes: Dataset, folder: Path) -> Iterator[tuple[str, int, nn.Module]]:
+def nets(scenes: Dataset, folder: Path) -> Iterator[tuple[str, int, GapNet]]:
     """Each case and seed, with its net, trained as lesson 2 trains."""
     folder.mkdir(parents=True, exist_ok=True)
     for case, (pool, rate, epochs, field) in CASES.items():
@@ -94,7 +94,8 @@ def nets(scenes: Dataset, folder: Path) -> Iterator[tuple[str, int, nn.Module]]:
                     precision="fp32",
                 )
                 torch.save(net.cpu().state_dict(), path)
-            yield case, seed, net.eval()
+            net.eval()
+            yield case, seed, net
 
 
 def with_field(net: GapNet, field: int) -> GapNet:
@@ -104,8 +105,9 @@ def with_field(net: GapNet, field: int) -> GapNet:
             for place in (-2, -1):
                 net.features[place] = ConvBNReLU(WIDTH, WIDTH, 1)
     elif field == 63:
-        for layer in net.features[-3:]:
-            layer[0].dilation = layer[0].padding = (2, 2)
+        for layer in list(net.features.modules()):
+            if isinstance(layer, nn.Conv2d) and layer.in_channels == WIDTH:
+                layer.dilation = layer.padding = (2, 2)
     assert receptive_field(net.features, (3, 64, 64)) == (field, field)
     return net
 
@@ -131,7 +133,7 @@ def finer(net: GapNet, times: int) -> GapNet:
     reach = 1
     for layer in convolutions:
         layer.dilation = reach, reach
-        layer.padding = tuple(reach * side for side in layer.padding)
+        layer.padding = tuple(reach * int(side) for side in layer.padding)
         if layer in strided[len(strided) - times :]:
             layer.stride, reach = (1, 1), 2 * reach
     return net
@@ -139,6 +141,7 @@ def finer(net: GapNet, times: int) -> GapNet:
 
 def judged(cam: CAM, split: Split, geometry: str) -> dict[str, float]:
     """The measures of lesson 2, and the median size of the box found, over that of the true one."""
+    assert split.boxes is not None
     large = cam.resized(64, geometry=geometry)
     unit = large.positive().normalized().maps
     boxes = max_box_accuracy_v2(unit, split.boxes, thresholds=THRESHOLDS)
@@ -156,8 +159,8 @@ def judged(cam: CAM, split: Split, geometry: str) -> dict[str, float]:
         "V2": float(boxes),
         "V2 published": float(published),
         "PxAP": float(pixel_average_precision(unit, split.masks)),
-        "width": float(width),
-        "height": float(height),
+        "width": width,
+        "height": height,
     }
 
 

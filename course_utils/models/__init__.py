@@ -37,7 +37,7 @@ from course_utils.models.digit_classifier import digit_classifier
 from course_utils.models.gap import GapNet, gap_net
 from course_utils.models.inspection import Budget, Row, Summary, activation_memory, summary
 from course_utils.models.nin import mlpconv, nin
-from course_utils.models.receptive_field import receptive_field, receptive_fields
+from course_utils.models.receptive_field import cell_centres, receptive_field, receptive_fields
 from course_utils.models.stages import StageSpec
 from course_utils.moved import moved_name
 
@@ -59,6 +59,7 @@ __all__ = [
     "Transition",
     "activation_memory",
     "as_options",
+    "cell_centres",
     "channel_trace",
     "cifar_net",
     "compose",

@@ -1,6 +1,7 @@
 """Localisation measures agree with their definitions, worked out by hand or by plain loops."""
 
 import itertools
+import json
 import re
 from collections import deque
 
@@ -494,6 +495,21 @@ def test_a_centred_object_is_found_by_the_centre_alone():
     assert float(result) == 1
     assert result.sizes == {1.0: (2, 2)}
     assert result.chance == 1 / (5 * 3)  # of the places of 2×2 pixels
+
+
+# ------------------------------------------------------------------------------------------ stored
+
+
+def test_each_case_that_is_stored_has_four_seeds_with_the_same_measures():
+    runs = loc.stored_runs()
+    for case in {(run["case"], run["jump"]) for run in runs}:
+        same = [run for run in runs if (run["case"], run["jump"]) == case]
+        assert [run["seed"] for run in same] == [0, 1, 2, 3]
+        assert len({tuple(run) for run in same}) == 1
+        shares = [run[name] for run in same for name in ("error", "pointing", "V2", "PxAP")]
+        assert all(0 <= share <= 1 for share in shares)
+    about = json.loads(loc.STORED.read_text(encoding="utf-8"))
+    assert {"date", "commit", "machine"} < about.keys()
 
 
 # --------------------------------------------------------------------------------------- bad input
