@@ -64,7 +64,8 @@ def main() -> None:
     for case, seed, net in nets(scenes, arguments.nets):
         error = evaluate(net, held_out, device="cpu").error
         for jump, measured in measures(case, net, held_out):
-            runs.append({"case": case, "seed": seed, "error": error, "jump": jump, **measured})
+            rounded = {name: round(value, 6) for name, value in measured.items()}
+            runs.append({"case": case, "seed": seed, "error": error, "jump": jump, **rounded})
             print(runs[-1], flush=True)
     about = {"date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(), "commit": commit}
     lines = ",\n".join(json.dumps(run) for run in runs)
