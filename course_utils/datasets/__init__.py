@@ -9,11 +9,13 @@ from course_utils.arguments import known_options
 from course_utils.datasets.containers import Dataset, Split, statistics
 from course_utils.datasets.digits import handwritten_digits
 from course_utils.datasets.downloads import cifar10, fashion_mnist
+from course_utils.datasets.photographs import PHOTOGRAPHS, photograph, read_photograph
 from course_utils.datasets.scenes import digit_scenes
 from course_utils.i18n import _
 
 __all__ = [
     "NAMES",
+    "PHOTOGRAPHS",
     "Dataset",
     "Split",
     "cifar10",
@@ -21,6 +23,8 @@ __all__ = [
     "fashion_mnist",
     "handwritten_digits",
     "load",
+    "photograph",
+    "read_photograph",
     "statistics",
 ]
 

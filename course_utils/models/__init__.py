@@ -34,6 +34,11 @@ from course_utils.models.design import (
     from_options,
 )
 from course_utils.models.digit_classifier import digit_classifier
+from course_utils.models.efficientnet_lite import (
+    EfficientNetLite0,
+    InvertedResidual,
+    efficientnet_lite0,
+)
 from course_utils.models.gap import GapNet, gap_net
 from course_utils.models.inspection import Budget, Row, Summary, activation_memory, summary
 from course_utils.models.nin import mlpconv, nin
@@ -50,7 +55,9 @@ __all__ = [
     "DenseBlock",
     "DenseLayer",
     "DenseNet",
+    "EfficientNetLite0",
     "GapNet",
+    "InvertedResidual",
     "PadShortcut",
     "ResidualBlock",
     "Row",
@@ -70,6 +77,7 @@ __all__ = [
     "densenet",
     "design_depth",
     "digit_classifier",
+    "efficientnet_lite0",
     "from_options",
     "gap_net",
     "identity_block",
