@@ -27,7 +27,7 @@ from course_utils.i18n import _, number
 from course_utils.inference import evaluating, kept_random_state
 from course_utils.models.receptive_field import Centres, cell_centres
 
-__all__ = ["CAM", "class_activation_maps"]
+__all__ = ["CAM", "Source", "check_images", "class_activation_maps", "class_index"]
 
 # A map of at most this many cells (3x3) locates nothing finer than a third of the image.
 COARSE_CELLS = 9
@@ -48,7 +48,7 @@ GEOMETRIES = ("stretched", "true")
 
 
 @dataclass(frozen=True, eq=False)
-class _Source:
+class Source:
     """What the maps were made from, for where their cells are: found when first asked for."""
 
     model: nn.Module
@@ -86,6 +86,8 @@ class CAM:
             largest logit, as measured on this call.
         classes: the classes chosen by ``select``, ``(B,)`` or ``(B, n)``; ``None`` before.
         source: model and images' shape, for :attr:`centres`; ``None`` if they are not known.
+        method: how they were made: ``"CAM"`` for exact maps; what ``gradient_maps`` makes is an
+            approximation, and has another name here.
     """
 
     maps: Tensor
@@ -95,7 +97,8 @@ class CAM:
     bias: bool = True
     error: float = 0.0
     classes: Tensor | None = None
-    source: _Source | None = field(default=None, repr=False)
+    source: Source | None = field(default=None, repr=False)
+    method: str = "CAM"
 
     @property
     def centres(self) -> Centres:
@@ -151,7 +154,7 @@ class CAM:
                     "the classes, as class_activation_maps returns them."
                 )
             )
-        chosen = _class_index(classes, self.logits).to(self.maps.device)
+        chosen = class_index(classes, self.logits).to(self.maps.device)
         index = chosen.reshape(len(chosen), -1)  # (B, n)
         rows = torch.arange(len(chosen), device=index.device)[:, None]  # (B, 1)
         return replace(
@@ -244,7 +247,7 @@ def _is_flat(maps: Tensor) -> Tensor:
     return (high <= 0) | (high - low <= rounding)
 
 
-def _class_index(classes: Any, logits: Tensor) -> Tensor:
+def class_index(classes: Any, logits: Tensor) -> Tensor:
     """``classes`` as int64 ``(B,)`` or ``(B, n)``, checked against logits ``(B, C)``."""
     batch, count = logits.shape
     if classes is None:
@@ -308,7 +311,8 @@ def class_activation_maps(
     Raises:
         TypeError: the model is not a module, or the images are not a tensor of the model's type.
         ValueError: the images have the wrong shape, are empty or not finite, or the model's head
-            is not global average pooling then linear; the sentence says what it is instead.
+            is not global average pooling then linear (a ``HeadError``); the sentence says what it
+            is instead.
 
     Warns:
         UserWarning: the maps are 3x3 or smaller.
@@ -326,7 +330,7 @@ def class_activation_maps(
     True
     """
     checked_module(model)
-    _check_images(images, model)
+    check_images(images, model)
     model = getattr(model, "_orig_mod", model)  # of a compiled one
     with torch.no_grad():
         with evaluating(model), kept_random_state(images.device):
@@ -347,11 +351,11 @@ def class_activation_maps(
             ).format(h=h, w=w),
             stacklevel=2,
         )
-    source = _Source(model, head.layer, tuple(images.shape[1:]), (h, w))
+    source = Source(model, head.layer, tuple(images.shape[1:]), (h, w))
     return CAM(maps, logits, head.feature_layer, head.linear_layer, bias, error, source=source)
 
 
-def _check_images(images: Tensor, model: nn.Module) -> None:
+def check_images(images: Tensor, model: nn.Module) -> None:
     """Refuse images that no model could take, and what is made of shapes alone."""
     checked_images(images)
     if images.numel() == 0:

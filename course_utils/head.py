@@ -30,7 +30,11 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from course_utils.i18n import _
 from course_utils.inference import OperationWatcher
 
-__all__ = ["Head", "run_to_head"]
+__all__ = ["Head", "HeadError", "logits_of", "run_to_head"]
+
+
+class HeadError(ValueError):
+    """A network whose head is not global average pooling and then one linear layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,30 +65,31 @@ def run_to_head(
         The logits, ``B * C`` values, and the model's head.
 
     Raises:
-        ValueError: the head is not global average pooling then one linear layer (dropout that is
+        HeadError: the head is not global average pooling then one linear layer (dropout that is
             off, reshaping and a constant factor may stand between); the sentence says what it is
             instead.
+        ValueError: it is not said where the logits are, or they are not one row an image.
 
     >>> net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.ReLU(), nn.Linear(3, 2))
     >>> run_to_head(net, torch.rand(1, 3, 4, 4))
     Traceback (most recent call last):
         ...
-    ValueError: The activation `relu` stands between the pooling and `3`: class activation maps ...
+    course_utils.head.HeadError: The activation `relu` stands between the pooling and `3`: ...
     """
     tracer = _HeadTracer(len(images))
     with warnings.catch_warnings(), tracer.watching_modules(), tracer:
         warnings.filterwarnings("ignore", "Using `torch.compile")  # hooks may be called twice
         with torch.compiler.set_stance("force_eager"):  # compiled code is one opaque piece
             answer = model(images)
-    logits = _logits(answer, entry)
+    logits = logits_of(answer, entry)
     names = {
         module: name.replace("_orig_mod.", "") for name, module in model.named_modules() if name
     }
     return logits, _find_head(tracer.ways.get(logits), logits, images, names)
 
 
-def _logits(answer: Any, entry: str | int | None) -> Tensor:
-    """The tensor of logits in what a model answers."""
+def logits_of(answer: Any, entry: str | int | None) -> Tensor:
+    """The tensor of logits in what a model answers; ``ValueError`` if it is not said where."""
     if entry is None and isinstance(answer, Tensor):
         return answer
     entries: dict[Any, Any] = {}
@@ -461,7 +466,7 @@ _ACTIVATIONS = {
 def _find_head(
     way: _Way | None, logits: Tensor, images: Tensor, names: Mapping[nn.Module, str]
 ) -> Head:
-    """The features and the linear layer that made the logits; ``ValueError`` says why not."""
+    """The features and the linear layer that made the logits; ``HeadError`` says why not."""
     linear = way.steps[0] if way is not None and len(way.steps) == 1 else None
     if (
         way is None
@@ -469,10 +474,10 @@ def _find_head(
         or way.pooling != "average"
         or not isinstance(linear, _Linear)
     ):
-        raise ValueError(
+        raise HeadError(
             _(
                 "{reason}: class activation maps need global average pooling and then one linear "
-                "layer."
+                "layer; course_utils.gradient_maps approximates them where a layer keeps positions."
             ).format(reason=_why_not(way, names))
         )
     features, weight = way.features, linear.weight

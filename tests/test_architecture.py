@@ -20,10 +20,10 @@ FLOORS = (
     {"arguments", "inference", "tables", "commands", "hosted", "answers"},
     {"datasets", "models", "head"},
     {"training", "cam", "detection", "localization"},
-    {"experiments"},
+    {"experiments", "gradient_maps"},
     {"degradation", "session"},
     {"plots", "lesson"},
-    {"diagrams", "checks"},
+    {"diagrams", "checks", "explorer"},
     {"cli"},
     {"__main__"},
 )
