@@ -1,4 +1,4 @@
-"""Data sets in one shape: digits, scenes made of them, CIFAR-10 and Fashion-MNIST."""
+"""Data sets in one shape: digits, scenes made of them, CIFAR-10, Fashion-MNIST, one's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from course_utils.arguments import known_options
 from course_utils.datasets.containers import Dataset, Split, statistics
 from course_utils.datasets.digits import handwritten_digits
 from course_utils.datasets.downloads import cifar10, fashion_mnist
+from course_utils.datasets.folders import image_folder
 from course_utils.datasets.photographs import PHOTOGRAPHS, photograph, read_photograph
 from course_utils.datasets.scenes import digit_scenes
 from course_utils.i18n import _
@@ -22,6 +23,7 @@ __all__ = [
     "digit_scenes",
     "fashion_mnist",
     "handwritten_digits",
+    "image_folder",
     "load",
     "photograph",
     "read_photograph",
@@ -33,6 +35,7 @@ _LOADERS: dict[str, Callable[..., Dataset]] = {
     "digit_scenes": digit_scenes,
     "cifar10": cifar10,
     "fashion_mnist": fashion_mnist,
+    "folder": image_folder,
 }
 NAMES = tuple(_LOADERS)
 
@@ -44,8 +47,8 @@ def load(name: str, **options: Any) -> Dataset:
 
     Args:
         name: ``"digits"`` (options in ``handwritten_digits``), ``"digit_scenes"``
-            (``digit_scenes``), ``"cifar10"`` (``cifar10``) or ``"fashion_mnist"``
-            (``fashion_mnist``).
+            (``digit_scenes``), ``"cifar10"`` (``cifar10``), ``"fashion_mnist"``
+            (``fashion_mnist``), or ``"folder"`` for images of your own (``image_folder``).
         options: those of the function named; an unknown one is refused with the valid ones.
 
     Returns:

@@ -268,6 +268,7 @@ class Dataset:
             "digit_scenes": _("scenes made of scikit-learn's handwritten digits (UCI)"),
             "cifar10": "CIFAR-10 (Krizhevsky, 2009)",
             "fashion_mnist": "Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017)",
+            "folder": _("your own images"),
         }
         return credits.get(self.name, self.source)
 
