@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from course_utils.cli.cam import add_cam
 from course_utils.cli.data import add_data
 from course_utils.cli.sweep import add_sweep
 from course_utils.commands import REFUSED, carry_out, new_parser
@@ -40,4 +41,5 @@ def _parser() -> argparse.ArgumentParser:
     parser, commands = new_parser("course_utils")
     add_sweep(commands)
     add_data(commands)
+    add_cam(commands)
     return parser

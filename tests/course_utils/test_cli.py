@@ -31,7 +31,9 @@ def prose(text: str) -> set[str]:
     return {part for part in parts if " " in part}
 
 
-@pytest.mark.parametrize("command", [[], ["sweep"], ["data"]], ids=["all", "sweep", "data"])
+@pytest.mark.parametrize(
+    "command", [[], ["sweep"], ["data"], ["cam"]], ids=["all", "sweep", "data", "cam"]
+)
 def test_a_french_help_has_no_english_line(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
