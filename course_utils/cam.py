@@ -27,7 +27,7 @@ from course_utils.i18n import _, number
 from course_utils.inference import evaluating, kept_random_state
 from course_utils.models.receptive_field import Centres, cell_centres
 
-__all__ = ["CAM", "Source", "check_images", "class_activation_maps", "class_index"]
+__all__ = ["CAM", "GEOMETRIES", "Source", "check_images", "class_activation_maps", "class_index"]
 
 # A map of at most this many cells (3x3) locates nothing finer than a third of the image.
 COARSE_CELLS = 9
