@@ -44,16 +44,18 @@ TEMPLATE = """
 {{ output.data['text/latex'] | markdown2html }}
 </div>
 {%- endblock -%}
-{%- block data_png scoped -%}
+{%- macro picture(output, kind) -%}
 <div class="jp-RenderedImage jp-OutputArea-output">
-<img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
-{%- set alt = output | get_metadata('alt', 'image/png') -%}
+<img src="data:{{ kind }};base64,{{ output.data[kind] | escape_html }}"
+{%- set alt = output | get_metadata('alt', kind) -%}
 {%- if alt is not none %} alt="{{ alt | escape_html }}"{% endif -%}
-{%- set width = output | get_metadata('width', 'image/png') -%}
+{%- set width = output | get_metadata('width', kind) -%}
 {%- if width is not none %} width="{{ width | escape_html }}"{% endif -%}
 >
 </div>
-{%- endblock -%}
+{%- endmacro -%}
+{%- block data_png scoped %}{{ picture(output, 'image/png') }}{% endblock -%}
+{%- block data_jpg scoped %}{{ picture(output, 'image/jpeg') }}{% endblock -%}
 """
 
 INDEX = """<!DOCTYPE html>

@@ -264,7 +264,7 @@ def _texts(cell: NotebookNode) -> Iterator[str]:
         yield output.get("text", "")
         yield from output.get("traceback", [])
         for mime, content in output.get("data", {}).items():
-            if isinstance(content, str) and not mime.startswith("image/png"):
+            if isinstance(content, str) and mime not in ("image/png", "image/jpeg"):
                 yield content
         for about in output.get("metadata", {}).values():
             if isinstance(about, dict):

@@ -89,28 +89,29 @@ def _describe_figures(app: Sphinx, doctree: nodes.document) -> None:
         return
     # myst-nb names the file of an output by the hash of what is in it.
     figures = {
-        hashlib.sha256(png := a2b_base64(output.data["image/png"])).hexdigest(): (
-            output.metadata.get("image/png", {}).get("alt", ""),
-            png,
+        hashlib.sha256(picture := a2b_base64(output.data[kind])).hexdigest(): (
+            output.metadata.get(kind, {}).get("alt", ""),
+            picture,
         )
         for cell in nbformat.read(source, as_version=4).cells
         for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
+        for kind in ("image/png", "image/jpeg")
+        if kind in output.get("data", {})
     }
     for image in doctree.findall(nodes.image):
         stem = PurePosixPath(image["uri"]).stem
         if stem in figures:
-            image["alt"], png = figures[stem]
-            image["classes"].append("drawn" if _is_drawn(png) else "pictured")
+            image["alt"], content = figures[stem]
+            image["classes"].append("drawn" if _is_drawn(content) else "pictured")
         if not image.get("alt"):
             logger.warning("this picture has no description", location=image)
 
 
-def _is_drawn(png: bytes) -> bool:
+def _is_drawn(content: bytes) -> bool:
     """Whether a figure is lines on white paper, which may be turned to light on dark."""
-    with Image.open(BytesIO(png)) as picture:
+    with Image.open(BytesIO(content)) as picture:
         white = sum(picture.convert("L").histogram()[-8:])
-        return white > 0.5 * picture.width * picture.height
+        return picture.format == "PNG" and white > 0.5 * picture.width * picture.height
 
 
 def _page_context(

@@ -28,6 +28,7 @@ SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
 LEVELS = 256
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # of R, G and B: ITU-R BT.709
 PANEL = 2.1  # inches
+PHOTOGRAPHIC = 128  # pixels of the shorter side, from which on an image is stored as a photograph
 # White then black under it: a box is seen on any image. Dashes tell found from true.
 TRUTH, FOUND = "#FFFFFF", "#E69F00"
 # Rounding of a normalisation undone may leave [0, 1] by this much.
@@ -171,6 +172,7 @@ def map_grid(
     if shared:
         _bar(figure, drawn, panels, label, is_over_image=grey is not None)
     figure.description = _described(description, names, values)
+    figure.photographic = images is not None and min(images.shape[2:]) >= PHOTOGRAPHIC
     return figure
 
 
@@ -236,6 +238,7 @@ def scene_grid(
         for index, axes in enumerate(panels[count:]):
             whole = masks[index].any(0).cpu().numpy()
             axes.imshow(whole, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    figure.photographic = min(images.shape[2:]) >= PHOTOGRAPHIC
     figure.description = " ".join([description, *(f"{name}." for name in names if name)])
     return figure
 

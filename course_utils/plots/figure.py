@@ -38,7 +38,7 @@ INK = "#222222"
 
 
 class DescribedFigure(Figure):
-    """A matplotlib figure that a notebook shows as a PNG with its description.
+    """A matplotlib figure that a notebook shows as a picture with its description.
 
     The description is the picture's alternative text, and stands in its place where pictures are
     not shown. Everything that a ``Figure`` can do, ``savefig`` included, works as usual.
@@ -50,6 +50,8 @@ class DescribedFigure(Figure):
 
     size: tuple[int, int] | None = None
     """Width and height at which it is shown, in pixels; its own by default."""
+    photographic = False
+    """Whether a notebook shows it as a JPEG, a third of the bytes of a PNG for photographs."""
 
     def __init__(self, description: str, inches: tuple[float, float] = (8.0, 4.0)) -> None:
         super().__init__(figsize=inches, dpi=100, facecolor="white", layout="constrained")
@@ -88,13 +90,21 @@ class DescribedFigure(Figure):
         picture.save(stream, format="png", optimize=True)
         return stream.getvalue()
 
+    def jpeg(self) -> bytes:
+        """The figure as a JPEG."""
+        stream = io.BytesIO()
+        self.savefig(stream, format="jpeg", pil_kwargs={"quality": 80, "optimize": True})
+        return stream.getvalue()
+
     def _ipython_display_(self) -> None:
         """Show the picture, then its description, folded: not every reader shows ``alt``."""
         about: dict[str, Any] = {"alt": self.description}
         if self.size is not None:
             about |= {"width": self.size[0], "height": self.size[1]}
-        picture = {"image/png": self.png(), "text/plain": self.description}
-        display(picture, raw=True, metadata={"image/png": about})
+        kind = "image/jpeg" if self.photographic else "image/png"
+        content = self.jpeg() if self.photographic else self.png()
+        picture = {kind: content, "text/plain": self.description}
+        display(picture, raw=True, metadata={kind: about})
         summary = escape(_("Description of the figure"))
         words = f"<details><summary>{summary}</summary><p>{escape(self.description)}</p></details>"
         display({"text/html": words, "text/plain": ""}, raw=True)

@@ -187,13 +187,14 @@ def test_widgets_leave_their_text_unless_it_is_only_their_name() -> None:
     assert "image/png" in left.data
 
 
-def test_figures_keep_their_pixels_and_their_description() -> None:
-    about = {"image/png": {"alt": "Two curves", "width": 300}, "papermill": {"x": 1}}
-    given = shown({"image/png": f"{PIXEL[:10]}\n{PIXEL[10:]}\n", "text/plain": "<Figure>"})
+@pytest.mark.parametrize("kind", ["image/png", "image/jpeg"])
+def test_figures_keep_their_pixels_and_their_description(kind: str) -> None:
+    about = {kind: {"alt": "Two curves", "width": 300}, "papermill": {"x": 1}}
+    given = shown({kind: f"{PIXEL[:10]}\n{PIXEL[10:]}\n", "text/plain": "<Figure>"})
     given.metadata = about
     (left,) = outputs(given)
-    assert left.data == {"image/png": PIXEL, "text/plain": "<Figure>"}
-    assert left.metadata == {"image/png": {"alt": "Two curves", "width": 300}}
+    assert left.data == {kind: PIXEL, "text/plain": "<Figure>"}
+    assert left.metadata == {kind: {"alt": "Two curves", "width": 300}}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 from making_records import record, tiny
 from PIL import Image
 
-from course_utils import i18n, plots
+from course_utils import datasets, i18n, plots
 from course_utils.experiments import compare
 
 
@@ -31,6 +31,21 @@ def test_a_figure_is_shown_as_a_png_with_its_description_as_alternative_text(
     assert picture["text/plain"] == "A line <that> rises."
     assert metadata["image/png"]["alt"] == "A line <that> rises."
     assert "A line &lt;that&gt; rises." in words["text/html"]
+
+
+def test_a_figure_of_photographs_is_shown_as_a_jpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    monkeypatch.setattr(
+        "course_utils.plots.figure.display",
+        lambda data, raw, metadata=None: shown.append((data, metadata or {})),
+    )
+    pixels = datasets.photograph("flower", side=160)[None]
+    plots.scene_grid(pixels, description="A dahlia.")._ipython_display_()
+    plots.scene_grid(pixels[..., :64, :64], description="A part of it.")._ipython_display_()
+    (large, about), _words, (small, _about), _more = shown
+    assert Image.open(io.BytesIO(large["image/jpeg"])).format == "JPEG"
+    assert about["image/jpeg"]["alt"] == "A dahlia."
+    assert "image/png" in small
 
 
 def test_the_png_keeps_the_colours_of_the_figure() -> None:

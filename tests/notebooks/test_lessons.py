@@ -119,9 +119,10 @@ def test_what_nbval_compares_is_stored(notebook: NotebookNode) -> None:
 
 def test_figures_are_described(notebook: NotebookNode) -> None:
     figures = [
-        (cell, output.metadata.get("image/png", {}).get("alt", ""))
+        (cell, output.metadata.get(kind, {}).get("alt", ""))
         for cell, output in shown(notebook)
-        if "image/png" in output.get("data", {})
+        for kind in ("image/png", "image/jpeg")
+        if kind in output.get("data", {})
     ]
     assert [cell for cell, alt in figures if not alt.strip()] == []
     assert len(figures) >= 4
