@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 from course_utils.checks.feedback import is_blank, kind_of, reject, unfilled
 from course_utils.i18n import _
 
-__all__ = ["build", "double_copy", "label_of", "run"]
+__all__ = ["build", "double_copy", "label_of", "run", "takes"]
 
 
 def label_of(name: str, *args: object, **kwargs: object) -> str:
@@ -85,6 +85,11 @@ def build(answer: object, name: str, *args: object, **kwargs: object) -> nn.Modu
         )
     _require_initialised(module, name)
     return module
+
+
+def takes(function: object, name: str) -> bool:
+    """Whether a function of the reader's has a parameter of this name."""
+    return inspect.isfunction(function) and name in inspect.signature(function).parameters
 
 
 def _require_forward(answer: object, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils.checks.answers import Mistake, require_answers, wrong_answers
-from course_utils.checks.building import build, double_copy, label_of, run
+from course_utils.checks.building import build, double_copy, label_of, run, takes
 from course_utils.checks.equivalence import Trace, describe, paired, randomise, trace
 from course_utils.checks.feedback import Feedback, correct, reject
 from course_utils.checks.modules import head_mistakes, left_out, require_modules, require_same_shape
@@ -656,11 +655,6 @@ def _shortcut_mistakes(make: Callable[[], nn.Module]) -> list[Mistake]:
     )
 
 
-def _takes(function: Any, name: str) -> bool:
-    """Whether a function of the reader's has a parameter of this name."""
-    return inspect.isfunction(function) and name in inspect.signature(function).parameters
-
-
 @checker
 def check_resnet(function: object) -> Feedback:
     """Check ``resnet(depth, in_channels=3)``: the CIFAR net of 6n + 2 layers, with option B.
@@ -704,7 +698,7 @@ def check_resnet(function: object) -> Feedback:
         ]
 
     cases: list[tuple[Any, ...]] = [(8,), (20,)]
-    if _takes(function, "in_channels"):
+    if takes(function, "in_channels"):
         cases.append((8, {"in_channels": 1}))
     hint = _(
         "A depth of 6n + 2 is one stem, 3 stages of n blocks of 2 convolutions, and one linear "

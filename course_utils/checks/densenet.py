@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils.checks.answers import Mistake, require_answers, wrong_answers
+from course_utils.checks.building import takes
 from course_utils.checks.equivalence import Wired
 from course_utils.checks.feedback import Feedback, correct
 from course_utils.checks.modules import head_mistakes, left_out, require_modules
@@ -305,15 +307,17 @@ def check_layer_weights(function: object) -> Feedback:
 
 @checker
 def check_densenet(function: object) -> Feedback:
-    """Check ``my_densenet(depth, growth_rate)``: DenseNet-BC for colour images and ten classes.
+    """Check ``my_densenet(depth, growth_rate, in_channels=3)``: DenseNet-BC for ten classes.
+
+    A function without ``in_channels`` is for images in colours, and is checked with these alone.
 
     >>> print(check_densenet(densenet).verdict)
     Correct
     """
     end = _("After the last block: BN, ReLU, global average pooling, one linear layer.")
 
-    def mistakes(depth: int, growth_rate: int) -> list[Mistake]:
-        net = densenet(depth, growth_rate)
+    def mistakes(depth: int, growth_rate: int, in_channels: int = 3) -> list[Mistake]:
+        net = densenet(depth, growth_rate, in_channels=in_channels)
 
         def ending(forward: Callable[[DenseNet, Tensor], Tensor]) -> nn.Module:
             return Wired(net, lambda net, x: forward(net, net.norm(net.stages(net.stem(x)))))
@@ -326,10 +330,13 @@ def check_densenet(function: object) -> Feedback:
             _("the pooling at the end takes the maximum; the mean is expected."),
         )
 
+    cases: list[tuple[Any, ...]] = [(10, 3), (16, 4)]
+    if takes(function, "in_channels"):
+        cases.append((10, 3, {"in_channels": 1}))
     require_modules(
         function,
         "my_densenet",
-        [(10, 3), (16, 4)],
+        cases,
         densenet,
         mistakes,
         images=(3, 16, 16),

@@ -102,7 +102,7 @@ def _any_depth(depth: int, /, **_options: Any) -> None:
     """A reader's own net says itself what depths it has."""
 
 
-def _checked_source(depth: int, /, builder: str = "", source: str = "") -> None:
+def _checked_source(depth: int, /, builder: str = "", source: str = "", **_others: Any) -> None:
     check_own(builder, source)
 
 
@@ -111,7 +111,7 @@ FAMILIES: dict[str, Family] = {
     "residual": Family(_residual, _depth_in_stages, _options_of(cifar_net)),
     "dense": Family(_dense, _depth_in_dense_blocks, _options_of(densenet)),
     "composed": Family(_composed, _depth_of_design),
-    "own": Family(build_own, _checked_source, ("builder", "source")),
+    "own": Family(build_own, _checked_source),
 }
 
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

@@ -25,7 +25,7 @@ from course_utils.models.blocks import draw_seed, initialise
 __all__ = ["build_own", "check_own", "own", "own_or"]
 
 
-def own(builder: Callable[..., nn.Module]) -> dict[str, Any]:
+def own(builder: Callable[..., nn.Module], **arguments: Any) -> dict[str, Any]:
     """The fields of :func:`~course_utils.experiments.grid` that train the reader's own net.
 
     What the function uses and the notebook defines – functions, classes, plain values, imports –
@@ -34,6 +34,7 @@ def own(builder: Callable[..., nn.Module]) -> dict[str, Any]:
     Args:
         builder: a function or a class of the notebook, called as ``builder(depth)``, with
             ``in_channels=…`` and ``num_classes=…`` where it has parameters of these names.
+        arguments: others that it is called with, as ``growth_rate=12``: numbers, strings, lists.
 
     Returns:
         ``families`` and ``family_options``.
@@ -50,7 +51,7 @@ def own(builder: Callable[..., nn.Module]) -> dict[str, Any]:
             )
         )
     options = {"builder": builder.__name__, "source": _Source(builder).text()}
-    return {"families": ["own"], "family_options": options}
+    return {"families": ["own"], "family_options": arguments | options}
 
 
 class _Source:
@@ -162,7 +163,7 @@ def check_own(builder: str, source: str) -> None:
     if not (builder and source):
         raise ValueError(
             _(
-                'The family "own" has two options, builder and source: write '
+                'The family "own" needs two options, builder and source: write '
                 "grid(**own(your_function), …) in a notebook."
             )
         )
@@ -179,7 +180,7 @@ def check_own(builder: str, source: str) -> None:
 
 
 def build_own(
-    depth: int, *, builder: str, source: str, in_channels: int, num_classes: int
+    depth: int, *, builder: str, source: str, in_channels: int, num_classes: int, **arguments: Any
 ) -> nn.Module:
     """Run a source and have its builder make a net, with He's initial weights.
 
@@ -197,7 +198,7 @@ def build_own(
     sizes: Mapping[str, int] = {"in_channels": in_channels, "num_classes": num_classes}
     taken = inspect.signature(make).parameters
     with torch.random.fork_rng(devices=[]):
-        net = make(depth, **{name: size for name, size in sizes.items() if name in taken})
+        net = make(depth, **arguments, **{name: sizes[name] for name in sizes if name in taken})
     if net is ... or net is None:
         raise TypeError(_("it returns nothing yet"))
     if not isinstance(net, nn.Module):
@@ -223,6 +224,7 @@ def own_or(
     depth: int,
     images: Tensor,
     num_classes: int,
+    **arguments: Any,
 ) -> dict[str, Any]:
     """The fields that train the reader's own net if it answers, and else those of the course's.
 
@@ -235,10 +237,11 @@ def own_or(
         depth: one that the net is tried at.
         images: ``(B, C, H, W)``, a few to try it on.
         num_classes: length of its answer.
+        arguments: see :func:`own`.
     """
     name = getattr(builder, "__name__", repr(builder))
     try:
-        fields = own(builder)
+        fields = own(builder, **arguments)
         sizes = {"in_channels": images.shape[1], "num_classes": num_classes}
         answer = build_own(depth, **fields["family_options"] | sizes)(images)
         if getattr(answer, "shape", None) != (len(images), num_classes):

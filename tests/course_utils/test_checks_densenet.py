@@ -263,6 +263,7 @@ class Bottlenecks(MyDenseBlock):
 def my_densenet(
     depth: int,
     growth_rate: int,
+    in_channels: int = 3,
     *,
     layers: Callable[[int], int] = lambda depth: (depth - 4) // 6,
     transition: Callable[[int, float], nn.Module] = my_transition,
@@ -271,7 +272,7 @@ def my_densenet(
 ) -> nn.Sequential:
     """A whole net, right by default, each part of which can be spoilt."""
     channels = stem(growth_rate)
-    parts: list[nn.Module] = [conv(3, channels)]
+    parts: list[nn.Module] = [conv(in_channels, channels)]
     for stage in range(3):
         if stage:
             parts.append(transition(channels, 0.5))
@@ -314,6 +315,9 @@ NET: dict[str, object] = {
         layers=lambda depth: 1
     ),
     "Not expected: 1 × Linear 6→5": densenet_with(end=end_with(classes=5)),
+    "`my_densenet(10, 3, in_channels=1)`": lambda depth, growth_rate, in_channels=3: my_densenet(
+        depth, growth_rate
+    ),
     "Missing: 1 × BatchNorm2d(6)": densenet_with(end=end_with(lambda c: [nn.ReLU()])),
     "does not compute the same": densenet_with(transition=MAX_POOLED),
     "not as many as the weights were made for": densenet_with(end=end_with(pool=nn.Identity)),
@@ -345,7 +349,11 @@ RIGHT: dict[Check, dict[str, object]] = {
         "counting": layer_weights_by_counting,
         "floats": lambda c, k: [float(count) for count in layer_weights(c, k)],
     },
-    checks.check_densenet: {"sequential": my_densenet, "class": MyDenseNet},
+    checks.check_densenet: {
+        "sequential": my_densenet,
+        "class": MyDenseNet,
+        "colours alone": densenet_with(),
+    },
 }
 
 

@@ -129,6 +129,20 @@ def test_what_was_imported_is_imported_again(notebook: Notebook, cell: str) -> N
     assert isinstance(build(tiny(own(cells.net)), load("digits", size=8)), torch.nn.Flatten)
 
 
+WIDE = """
+def net(depth, width, in_channels):
+    return nn.Sequential(nn.Conv2d(in_channels, width, 1), nn.Flatten(), nn.Linear(64 * width, 10))
+"""
+
+
+def test_a_net_is_called_with_the_arguments_that_go_along(notebook: Notebook) -> None:
+    cells = notebook(WIDE)
+    specs = [tiny(own(cells.net, width=width)) for width in (2, 5)]
+    nets = [build(spec, load("digits", size=8)) for spec in specs]
+    assert [len(next(net.parameters())) for net in nets] == [2, 5]
+    assert specs[0].hash != specs[1].hash and specs[0].choices["width"] == 2
+
+
 def test_what_cannot_be_written_down_is_named(notebook: Notebook) -> None:
     cells = notebook("def net(depth):\n    return nn.Linear(*SIZES.shape)", SIZES=torch.rand(2, 2))
     with pytest.raises(ValueError, match="uses SIZES, of type Tensor, which cannot be written"):
@@ -159,9 +173,9 @@ def test_a_source_is_checked_before_it_is_run(source: str, sentence: str) -> Non
 COURSE = {"families": ["residual"], "family_options": {"shortcut": "B"}}
 
 
-def chosen(builder: Any) -> dict[str, Any]:
+def chosen(builder: Any, **arguments: Any) -> dict[str, Any]:
     images = torch.rand(2, 1, 8, 8)
-    return own_or(builder, COURSE, depth=8, images=images, num_classes=10)
+    return own_or(builder, COURSE, depth=8, images=images, num_classes=10, **arguments)
 
 
 def test_a_net_that_answers_is_trained_even_if_it_is_wrong(
@@ -170,6 +184,15 @@ def test_a_net_that_answers_is_trained_even_if_it_is_wrong(
     cells = notebook("def net(depth):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))")
     assert chosen(cells.net)["families"] == ["own"]
     assert capsys.readouterr().out == "net, as you wrote it, is the network that is trained.\n"
+
+
+def test_arguments_that_the_net_does_not_take_leave_it_aside(
+    notebook: Notebook, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = notebook(WIDE)
+    assert chosen(cells.net, width=3)["family_options"]["width"] == 3
+    assert chosen(cells.net, widht=3) == COURSE
+    assert "unexpected keyword argument 'widht'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
