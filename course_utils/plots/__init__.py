@@ -17,7 +17,6 @@ from course_utils.plots.densenet import (
     bottleneck_weights,
     cut_maps,
     gradient_profiles,
-    reuse_maps,
 )
 from course_utils.plots.designs import (
     ablation_differences,
@@ -56,7 +55,6 @@ __all__ = [
     "published_beside",
     "rate_and_budget",
     "reference_beside",
-    "reuse_maps",
     "scene_grid",
     "score_ladder",
     "sheet_answers",

@@ -1,4 +1,4 @@
-"""Figures of dense nets: what a bottleneck saves, gradients by layer, maps read again."""
+"""Figures of dense nets: what a bottleneck saves, gradients by layer, connections cut."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
+from matplotlib.colors import LogNorm
 from matplotlib.ticker import NullFormatter
 
 from course_utils.i18n import _, number
 from course_utils.plots.figure import INK, DescribedFigure, family_style, finish
 from course_utils.plots.measurements import draw_median, lines
 
-__all__ = ["bottleneck_weights", "cut_maps", "gradient_profiles", "reuse_maps"]
+__all__ = ["bottleneck_weights", "cut_maps", "gradient_profiles"]
 
 Tables = Sequence[Sequence[Sequence[float]]]
 
@@ -121,93 +121,48 @@ def gradient_profiles(
     return figure
 
 
-def reuse_maps(shares: Mapping[str, Tables]) -> DescribedFigure:
-    """How large the weights are by which each layer reads each of its sources: a row a moment.
-
-    Args:
-        shares: for each moment, for each block, ``(sources, readers)`` mean absolute weights over
-            the mean of their column; not a number where there is no connection. The last reader
-            of a block is the transition, or the classifier after the last block.
-
-    Raises:
-        ValueError: nothing to draw, or moments with different numbers of blocks.
-    """
-    highest = max((float(np.nanmax(t)) for row in shares.values() for t in row), default=2.0)
-    # From 0 to 2 at least, so that mere chance is not blown up to a pattern.
-    norm = TwoSlopeNorm(1.0, 0.0, max(highest, 2.0))
-    label = _("mean |weight| / mean of its column")
-    figure, ranges = _block_tables(shares, norm, "PuOr_r", label)
-    figure.description = _(
-        "Tables of coloured squares, a row a moment, a column a block. Each square says how large "
-        "the weights are by which a layer reads a source, over the mean of the layer's sources: 1 "
-        "is neutral. T is the transition after the block. Ranges: {ranges}."
-    ).format(ranges=ranges)
-    return figure
-
-
 def cut_maps(losses: Tables, intact: float) -> DescribedFigure:
     """What each connection is worth: the loss when one layer no longer reads one source.
 
     Args:
         losses: for each block, ``(sources, readers)`` losses above zero, each with that one
-            connection cut; not a number where there is none. See :func:`reuse_maps`.
+            connection cut; not a number where there is none. The last reader of a block is the
+            transition, or the classifier after the last block.
         intact: the loss with nothing cut.
 
     Raises:
         ValueError: nothing to draw.
     """
-    norm = LogNorm(
-        min((float(np.nanmin(table)) for table in losses), default=intact),
-        max((float(np.nanmax(table)) for table in losses), default=intact),
+    if not len(losses):
+        raise ValueError(_("There is nothing to draw: give a table of losses for each block."))
+    lowest, highest = (
+        float(extreme([extreme(table) for table in losses])) for extreme in (np.nanmin, np.nanmax)
     )
-    title = _("connection cut")
-    figure, ranges = _block_tables({title: losses}, norm, "viridis", _("loss (nats)"))
+    norm, palette = LogNorm(lowest, highest), matplotlib.colormaps["viridis"]
+    figure, panels = DescribedFigure.blank((3.2 * len(losses) + 0.8, 3.4), 1, len(losses))
+    said = []
+    for place, (axes, table) in enumerate(zip(panels, losses, strict=True), start=1):
+        values = np.ma.masked_invalid(np.asarray(table, dtype=float))  # (sources, readers)
+        axes.imshow(values, cmap=palette, norm=norm, aspect="equal")
+        _write_squares(axes, values, lambda value: sum(palette(norm(value))[:3]) > 1.5)
+        last = place == len(losses)
+        _name_squares(axes, values.shape, _("classifier") if last else _("T"))
+        if last:  # as small as the numbers: the word is wider than its square
+            axes.get_xticklabels()[-1].set_fontsize(7)
+        axes.set_title(_("block {number}").format(number=place), fontsize=10)
+        axes.set_xlabel(_("reader: layer"))
+        low, high = (number(float(one), 3) for one in (values.min(), values.max()))
+        said.append(_("block {number} {low} to {high}").format(number=place, low=low, high=high))
+    panels[0].set_ylabel(_("source: layer"))
+    drawn = ScalarMappable(norm, palette)
+    bar = figure.colour_bar(drawn, panels, _("loss, this connection cut"), size=10, shrink=0.7)
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
     figure.description = _(
         "Tables of coloured squares, a column a block. Each square is the loss when one layer no "
         "longer reads one source; with nothing cut it is {intact}. T is the transition after the "
         "block. Ranges: {ranges}."
-    ).format(intact=number(intact, 2), ranges=ranges)
+    ).format(intact=number(intact, 2), ranges=", ".join(said))
     return figure
-
-
-def _block_tables(
-    tables: Mapping[str, Tables], norm: Normalize, colours: str, label: str
-) -> tuple[DescribedFigure, str]:
-    """A panel a block, a row of panels a moment, and the range of each in words."""
-    rows = list(tables.values())
-    if not rows or not len(rows[0]) or len({len(row) for row in rows}) != 1:
-        raise ValueError(_("Give one table of weights for each block, as many at each moment."))
-    blocks = len(rows[0])
-    size = (3.2 * blocks + 0.8, 3.0 * len(rows) + 0.4)
-    figure, panels = DescribedFigure.blank(size, len(rows), blocks)
-    palette = matplotlib.colormaps[colours]
-    said = []
-    for row, (moment, tables_of_moment) in enumerate(tables.items()):
-        spans = []
-        for place, table in enumerate(tables_of_moment):
-            axes = panels[row * blocks + place]
-            values = np.ma.masked_invalid(np.asarray(table, dtype=float))  # (sources, readers)
-            axes.imshow(values, cmap=palette, norm=norm, aspect="equal")
-            _write_squares(axes, values, lambda value: sum(palette(norm(value))[:3]) > 1.5)
-            last = place == blocks - 1
-            _name_squares(axes, values.shape, _("classifier") if last else _("T"))
-            if last:  # as small as the numbers: the word is wider than its square
-                axes.get_xticklabels()[-1].set_fontsize(7)
-            title = _("{moment}, block {number}").format(moment=moment, number=place + 1)
-            axes.set_title(title, fontsize=10)
-            if place == 0:
-                axes.set_ylabel(_("source: layer"))
-            if row == len(rows) - 1:
-                axes.set_xlabel(_("reader: layer"))
-            low, high = (number(float(one), 3) for one in (values.min(), values.max()))
-            spans.append(
-                _("block {number} {low} to {high}").format(number=place + 1, low=low, high=high)
-            )
-        said.append(f"{moment}: {', '.join(spans)}")
-    drawn = ScalarMappable(norm, palette)
-    bar = figure.colour_bar(drawn, panels, label, size=10, shrink=0.7)
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
-    return figure, "; ".join(said)
 
 
 def _write_squares(axes: Axes, values: npt.NDArray[Any], light: Callable[[float], bool]) -> None:

@@ -147,6 +147,8 @@ def listed_errors(depths: Iterable[float], errors: Iterable[float]) -> str:
 def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> DescribedFigure:
     """Final error against parameters, multiply-adds and seconds: a dot a run, a mark a net.
 
+    The axis of the error is logarithmic, down to 0.1%, and linear below.
+
     Args:
         records: of one experiment; runs of one family and depth are one net.
         measure: ``"train_error"`` or ``"test_error"``.
@@ -173,10 +175,10 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
             axes.plot(x, y, **marks(style, alpha=0.45))
             large = marks(style, markersize=11, markerfacecolor="none", markeredgewidth=1.8)
             axes.plot(median(x), median(y), label=f"{family}-{depth}", **large)
+        axes.set_yscale("symlog", linthresh=0.1)
         finish(axes, label, error if axes is panels[0] else "")
         axes.set_xlim(left=0)
-        low, high = axes.get_ylim()
-        axes.set_ylim(min(low, -0.05 * high), high)
+        axes.set_ylim(-0.02, 100)
     panels[0].legend(frameon=False, fontsize=9)
     said = []
     for (family, depth), runs in nets.items():

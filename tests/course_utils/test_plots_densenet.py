@@ -78,36 +78,20 @@ def test_nets_of_one_family_and_two_depths_are_two_nets() -> None:
     assert figure.axes[0].get_ylabel() == "test error (%)"
 
 
-# --- who reads what again ---------------------------------------------------------------------
+# --- connections cut ----------------------------------------------------------------------------
 
 NO = math.nan
-FLAT = [[1.0, 1.0], [NO, 1.0]]
-UNEVEN = [[1.0, 0.5], [NO, 1.5]]
 
 
-def test_reuse_has_a_row_a_moment_and_a_column_a_block() -> None:
-    figure = plots.reuse_maps({"start": [FLAT, FLAT], "after": [FLAT, UNEVEN]})
+def test_cuts_have_a_panel_a_block_and_no_square_where_there_is_no_connection() -> None:
+    figure = plots.cut_maps([[[1.0, 1.0], [NO, 1.0]], [[1.0, 0.5], [NO, 1.5]]], 0.5)
     panels = [axes for axes in figure.axes if axes.images]
-    assert [axes.get_title() for axes in panels] == [
-        "start, block 1",
-        "start, block 2",
-        "after, block 1",
-        "after, block 2",
-    ]
-    shown = panels[3].images[0].get_array()
+    assert [axes.get_title() for axes in panels] == ["block 1", "block 2"]
+    shown = panels[1].images[0].get_array()
     assert shown.filled(NO).tolist()[0] == [1.0, 0.5]
     assert bool(np.ma.getmaskarray(shown)[1, 0])
-    assert [axes.get_xlabel() for axes in panels] == ["", ""] + 2 * ["reader: layer"]
-    ends = [axes.get_xticklabels()[-1].get_text() for axes in panels]
-    assert ends == ["T", "classifier", "T", "classifier"]
-    assert "after: block 1 1 to 1, block 2 0.5 to 1.5" in figure.description
-
-
-def test_a_table_of_ones_is_drawn_in_the_neutral_colour() -> None:
-    figure = plots.reuse_maps({"start": [[[1.0, 1.02], [NO, 0.98]]]})
-    image = figure.axes[0].images[0]
-    assert image.norm(1.0) == 0.5
-    assert abs(float(image.norm(1.02)) - 0.5) < 0.02
+    assert [axes.get_xticklabels()[-1].get_text() for axes in panels] == ["T", "classifier"]
+    assert "block 1 1 to 1, block 2 0.5 to 1.5" in figure.description
 
 
 def test_cuts_show_the_loss_of_each_and_say_the_one_of_none() -> None:
