@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from course_utils.arguments import whole_number
 from course_utils.datasets.containers import Split
 from course_utils.i18n import _
 
-__all__ = ["REACH", "Sheet", "digit_positions", "digit_sheet", "random_windows"]
+__all__ = ["REACH", "Sheet", "digit_sheet", "random_windows", "without_digit"]
 
 # A window this far from a digit's own, in pixels and in either direction, still counts as its.
 REACH = 4
@@ -77,14 +78,17 @@ def digit_sheet(
     return Sheet(image, corners, split.labels[which])
 
 
-def random_windows(sheet: Sheet, side: int, count: int, seed: int) -> Tensor:
-    """Windows of the sheet that are not a digit's: blank paper, pieces, two halves.
+def random_windows(
+    sheet: Sheet, side: int, count: int, seed: int, *, empty: bool = False
+) -> Tensor:
+    """Windows of the sheet that are not a digit's own: blank paper, pieces, digits off centre.
 
     Args:
         sheet: see :func:`digit_sheet`.
         side: of the windows in pixels.
         count: how many, one at least.
         seed: of their places.
+        empty: only those of :func:`without_digit`, and no digit off centre.
 
     Returns:
         ``(count, 1, side, side)``, each more than 4 pixels away, in one direction at least, from
@@ -92,24 +96,34 @@ def random_windows(sheet: Sheet, side: int, count: int, seed: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(seed)
     windows = sheet.image.unfold(1, side, 1).unfold(2, side, 1)[0]  # (rows, columns, side, side)
-    free = ~digit_positions(sheet, windows.shape[0], windows.shape[1], stride=1)
-    places = free.nonzero()
+    others = without_digit(sheet, side) if empty else ~_own(sheet, *windows.shape[:2])
+    places = others.nonzero()
     kept = places[torch.randint(len(places), (count,), generator=generator)]
     return windows[kept[:, 0], kept[:, 1]][:, None].clone()
 
 
-def digit_positions(sheet: Sheet, rows: int, columns: int, stride: int) -> Tensor:
-    """Which positions of a map are a digit's: their window is its own, give or take 4 pixels.
+def _own(sheet: Sheet, rows: int, columns: int) -> Tensor:
+    """bool ``(rows, columns)``: which windows are a digit's own, give or take 4 pixels."""
+    row = torch.arange(rows)[None, :] - sheet.corners[:, :1]  # (D, rows)
+    column = torch.arange(columns)[None, :] - sheet.corners[:, 1:]  # (D, columns)
+    near = (row.abs() <= REACH)[:, :, None] & (column.abs() <= REACH)[:, None, :]
+    return near.any(0)
+
+
+def without_digit(sheet: Sheet, side: int, stride: int = 1) -> Tensor:
+    """Which windows of a sheet hold no digit: less than a quarter of the ink of each.
 
     Args:
         sheet: see :func:`digit_sheet`.
-        rows, columns: of the map.
-        stride: pixels of the image from one position to the next.
+        side: of the windows in pixels, that of the digits' own.
+        stride: pixels from one window to the next.
 
     Returns:
         bool ``(rows, columns)``.
     """
-    row = torch.arange(rows)[None, :] * stride - sheet.corners[:, :1]  # (D, rows)
-    column = torch.arange(columns)[None, :] * stride - sheet.corners[:, 1:]  # (D, columns)
-    near = (row.abs() <= REACH)[:, :, None] & (column.abs() <= REACH)[:, None, :]
-    return near.any(0)
+    alone = torch.zeros(len(sheet.labels), *sheet.image.shape)  # (D, 1, H, W), a digit each
+    for one, (row, column) in zip(alone, sheet.corners.tolist(), strict=True):
+        place = slice(None), slice(row, row + side), slice(column, column + side)
+        one[place] = sheet.image[place]
+    ink = F.avg_pool2d(alone, side, stride)[:, 0] * side**2  # (D, rows, columns)
+    return (ink < alone.sum((2, 3))[..., None] / 4).all(0)

@@ -25,7 +25,7 @@ __all__ = ["PICTURES", "picture"]
 
 PICTURES: dict[str, Callable[[], Sketch]] = {
     "conv1": lambda: maps.conv_1x1(nn.Conv2d(6, 3, 1)),
-    "conv1_final": lambda: maps.conv_1x1_pixel(nn.Conv2d(3, 1, 1, bias=False)),
+    "conv1_final": lambda: maps.conv_1x1_pixel(nn.Conv2d(3, 1, 1)),
     "heads": maps.heads,
     "receptive_field": maps.receptive_field,
     "GlobalAVG_final": maps.global_average,

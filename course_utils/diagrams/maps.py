@@ -135,6 +135,8 @@ def conv_1x1_pixel(conv: nn.Conv2d, side: int = 5) -> Sketch:
         spot = grid.area.right + 8, grid.area.bottom - 8
         sketch.label(*spot, f"$p_{{i,j}}(F_{rank + 1})$", MEDIUM, align="left")
         _to_disc(sketch, box, plus)
+    bias = sketch.box(470, 96, "convolution", [("$b$", LARGE)], width=58, height=44)
+    sketch.arrow((470, bias.area.top), (470, plus.area.bottom))
     sketch.label(x, -last - half - 12, "$j$", MEDIUM)
     sketch.label(-8, y - last, "$i$", MEDIUM)
     sketch.grid(560, -half, cells, CELL)
@@ -143,13 +145,14 @@ def conv_1x1_pixel(conv: nn.Conv2d, side: int = 5) -> Sketch:
     sketch.label(560 + x, -half - 10, "$j$", MEDIUM)
     sketch.label(560 + 2 * half + 12, y, "$i$", MEDIUM)
     terms = " + ".join(rf"w_{k}\,p_{{i,j}}(F_{k})" for k in range(1, number + 1))
-    sketch.label(330, last + half + 40, rf"$p_{{i,j}}(F') = {terms}$")
+    sketch.label(330, last + half + 40, rf"$p_{{i,j}}(F') = {terms} + b$")
     text = _(
         "Left, {number} maps F₁, F₂ …, squares of {size} pixels, one below the other; on each, the "
         "pixel at row i and column j is orange. An arrow leads from each of these pixels to a "
-        "weight of the one filter, of {filter}: w₁, w₂ …; the products meet in an addition, whose "
-        "result is the pixel at the same row i and column j of the map F′, on the right. Below: "
-        "p(F′) at (i, j) is the sum of the products of each weight and the pixel of its map."
+        "weight of the one filter, of {filter}: w₁, w₂ …; the products and the bias b meet in an "
+        "addition, whose result is the pixel at the same row i and column j of the map F′, on the "
+        "right. Below: p(F′) at (i, j) is the sum of the products of each weight and the pixel of "
+        "its map, plus b."
     )
     return sketch.described(
         _("The 1×1 convolution at one pixel"),
@@ -229,44 +232,51 @@ def global_average(maps: Tensor = VALUES) -> Sketch:
     )
 
 
-def heads(channels: int = 64, side: int = 8, hidden: int = 256, classes: int = 10) -> Sketch:
-    """``heads``: a dense head and a GAP head on the same maps, with their parameters as bars."""
-    dense = nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(channels * side * side, hidden),
-        nn.ReLU(),
-        nn.Linear(hidden, hidden),
-        nn.ReLU(),
-        nn.Linear(hidden, classes),
-    )
-    pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
-    x = torch.zeros(1, channels, side, side)
-    counts = [count_parameters(dense), count_parameters(pooled)]
+def heads(
+    channels: int = 64, side: int = 8, hidden: int = 256, wide: int = 1024, classes: int = 10
+) -> Sketch:
+    """``heads``: heads on the same maps, the largest above, with their parameters as bars."""
+    flat = channels * side * side
+    rows = [
+        nn.Sequential(nn.Flatten(), *_hidden(flat, hidden, classes)),
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), *_hidden(channels, wide, classes)),
+        nn.Sequential(nn.Flatten(), nn.Linear(flat, classes)),
+        nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, classes)),
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)),
+    ]
+    graphs = [trace(head, torch.zeros(1, channels, side, side)) for head in rows]
+    counts = [count_parameters(head) for head in rows]
     sketch = Sketch()
     top = 0.0
-    for head, count in zip((dense, pooled), counts, strict=True):
-        sketch.put(Flow(trace(head, x)).sketch, 0, top)
-        y = sketch.extent().bottom + 28
+    for graph, count in zip(graphs, counts, strict=True):
+        sketch.put(Flow(graph).sketch, 0, top)
+        y = sketch.extent().bottom + 22
         length = max(2.0, 560 * count / max(counts))
-        sketch.box(length / 2, y, BAR, width=length, height=22)
+        sketch.box(length / 2, y, BAR, width=length, height=14)
         name = f"{grouped(count)} params"
         sketch.label(length + 12, y, name, MEDIUM, align="left", bold=True)
-        top = y + 52
+        top = y + 42
+    said = [
+        f"{', '.join(' '.join(each.lines) for each in graph[1:])} ({grouped(count)})"
+        for graph, count in zip(graphs, counts, strict=True)
+    ]
     text = _(
-        "Two rows of boxes that read the same maps x, of {shape}. Above, the dense head: flatten, "
-        "linear to {hidden}, ReLU, linear, ReLU, linear to {classes}. Below, the GAP head: global "
-        "average pooling, flatten, linear to {classes}. A bar below each row is as long as its "
-        "number of parameters: {dense} above, {pooled} below."
+        "{number} rows of boxes that read the same maps x, of {shape}, each with a bar below as "
+        "long as its number of parameters. From above: {said}."
     )
     return sketch.described(
-        _("A dense head and a head with global average pooling"),
+        _("Heads on the same maps, and their parameters"),
         text,
+        number=len(rows),
         shape=(channels, side, side),
-        hidden=hidden,
-        classes=classes,
-        dense=counts[0],
-        pooled=counts[1],
+        said="; ".join(said),
     )
+
+
+def _hidden(size: int, hidden: int, classes: int) -> list[nn.Module]:
+    """Two hidden layers, and the answer."""
+    within = [nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()]
+    return [*within, nn.Linear(hidden, classes)]
 
 
 def class_map(weights: Sequence[float] = (2.0, -1.0, 1.0)) -> Sketch:

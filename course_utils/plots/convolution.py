@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import matplotlib
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.image import AxesImage
 from matplotlib.patches import ConnectionPatch, Rectangle
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,10 +22,14 @@ from course_utils.plots.figure import PALETTE, DescribedFigure, finish, style_of
 
 __all__ = ["layer_costs", "pixel_mixture", "sheet_answers"]
 
-# Ten classes want ten colours, and Okabe and Ito's palette has six: so a viridis of ten steps,
-# light to dark, and the class written in digits wherever it matters.
-CLASS_COLOURS = "viridis"
+# Classes have no order: ten colours of Petroff (2021, arXiv 2107.02270), told apart by the
+# colour-blind too; the class is written in digits where a digit stands.
+CLASS_COLOURS = (
+    *("#3F90DA", "#FFA90E", "#BD1F01", "#94A4A2", "#832DB6"),
+    *("#A96B59", "#E76300", "#B9AC70", "#717581", "#92DADD"),
+)
 FRAME = PALETTE[1]
+HALO = withStroke(linewidth=3, foreground="white")
 
 
 def layer_costs(
@@ -111,15 +118,15 @@ def pixel_mixture(
     figure = DescribedFigure("", (7.6, 5.0))
     grid = figure.add_gridspec(len(maps), 3, width_ratios=(1, 0.9, 1.2))
     target = figure.add_subplot(grid[:, 2])
+    target.set_zorder(1)  # the arrows are drawn with it, over the boards that they leave
     _numbers(target, mixed, pixel, "$F'$ = $\\sum_k w_k F_k + b$")
     for index, (one, weight) in enumerate(zip(maps, weights, strict=True)):
         axes = figure.add_subplot(grid[index, 0])
         _numbers(axes, one, pixel, f"$F_{index + 1}$")
         style = style_of(index)
-        # From edge to edge, at the pixel's row: an arrow across the boards would hide numbers.
         arrow = ConnectionPatch(
-            (maps.shape[2] - 0.5, row),
-            (-0.5, row),
+            (column + 0.5, row),
+            (column - 0.5, row),
             "data",
             "data",
             axesA=axes,
@@ -129,7 +136,8 @@ def pixel_mixture(
             linestyle=style["linestyle"],
             linewidth=1.4,
         )
-        figure.add_artist(arrow)
+        arrow.set_in_layout(False)
+        target.add_artist(arrow)
         axes.text(
             1.12,
             0.3 if index + 1 == len(maps) else 0.85,  # on the side that the arrow leaves free
@@ -157,7 +165,8 @@ def _numbers(axes: Axes, values: Tensor, pixel: tuple[int, int], title: str) -> 
     table = values.detach().cpu().numpy()
     axes.imshow(table, cmap="Greys", vmin=table.min(), vmax=table.max() + 2 * np.ptp(table) + 1)
     for (row, column), value in np.ndenumerate(table):
-        axes.text(column, row, number(float(value), 3), ha="center", va="center", fontsize=9)
+        text = axes.text(column, row, number(float(value), 3), ha="center", va="center", fontsize=9)
+        text.set(zorder=3, path_effects=[HALO])
     row, column = pixel
     corner = (column - 0.5, row - 0.5)
     axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=FRAME, linewidth=2.5))
@@ -176,7 +185,9 @@ def sheet_answers(
     num_digits: int = 10,
     description: str = "",
 ) -> DescribedFigure:
-    """A sheet with the digits announced, the class said at every position, and how surely.
+    """A sheet with the digits announced, the class said in every window, and how surely.
+
+    The three panels line up: an answer is drawn where the centre of its window is on the sheet.
 
     Args:
         sheet: what was shown to the net.
@@ -197,26 +208,38 @@ def sheet_answers(
                 shape=tuple(logits.shape)
             )
         )
-    probabilities, classes = F.softmax(logits.detach().cpu(), 0).max(0)  # (rows, columns)
+    shares = F.softmax(logits.detach().cpu(), 0)  # (C, rows, columns)
+    classes, sure = shares.argmax(0), shares[:num_digits].amax(0)  # (rows, columns)
     figure, (left, middle, right) = DescribedFigure.blank((11.0, 2.7), 1, 3)
     _draw_sheet(left, sheet, findings, side)
-    drawn = middle.imshow(
+    drawn = _at_centres(
+        middle,
         np.ma.masked_greater_equal(classes.numpy(), num_digits),
-        cmap=matplotlib.colormaps[CLASS_COLOURS].resampled(num_digits),
+        side,
+        stride,
+        cmap=ListedColormap(CLASS_COLOURS[:num_digits]),
         norm=BoundaryNorm(np.arange(num_digits + 1) - 0.5, num_digits),
-        interpolation="nearest",
     )
-    middle.set_facecolor("#DDDDDD")
-    middle.set_title(_("most likely class at each position"), fontsize=10)
+    for row, column in sheet.corners.tolist():
+        label = int(classes[row // stride, column // stride])
+        if label < num_digits:
+            middle.text(
+                column + (side - 1) / 2,
+                row + (side - 1) / 2,
+                str(label),
+                fontsize=8,
+                ha="center",
+                va="center",
+                path_effects=[HALO],
+            )
+    middle.set_title(_("most likely class, at the window's centre"), fontsize=10)
     figure.colour_bar(drawn, middle, shrink=0.86, pad=0.02, ticks=range(num_digits))
-    drawn = right.imshow(
-        probabilities.numpy(), cmap="cividis", vmin=0, vmax=1, interpolation="nearest"
-    )
-    right.set_title(_("its probability"), fontsize=10)
+    drawn = _at_centres(right, sure.numpy(), side, stride, cmap="cividis", vmin=0, vmax=1)
+    right.set_title(_("probability of the likeliest digit"), fontsize=10)
     figure.colour_bar(drawn, right, shrink=0.86, pad=0.02)
+    height, width = sheet.image.shape[1:]
     for axes in (left, middle, right):
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
     announced = [
         _("{label} at row {row}, column {column}").format(
             label=one.label, row=one.row, column=one.column
@@ -224,18 +247,28 @@ def sheet_answers(
         for one in findings
     ]
     figure.description = _(
-        "{description} Left, a sheet with {digits} digits; in the middle the most likely class at "
-        "each of {rows} × {columns} positions, right its probability, above 90% at {sure} of them. "
-        "Announced: {findings}."
+        "{description} Left, a sheet with {digits} digits; in the middle the most likely class in "
+        "each of {rows} × {columns} windows, drawn at the window's centre; right the probability "
+        "of the likeliest digit, above 90% in {sure} of them. Announced: {findings}."
     ).format(
         description=description,
         digits=len(sheet.labels),
         rows=classes.shape[0],
         columns=classes.shape[1],
-        sure=percent(float((probabilities > 0.9).float().mean())),
+        sure=percent(float((sure > 0.9).float().mean())),
         findings=", ".join(announced) or _("nothing"),
     )
     return figure
+
+
+def _at_centres(
+    axes: Axes, values: npt.NDArray[Any], side: int, stride: int, **look: Any
+) -> AxesImage:
+    """A map ``(rows, columns)`` on its sheet, each value around its window's centre."""
+    first = (side - 1) / 2 - stride / 2  # where the first value begins, from the first pixel on
+    rows, columns = values.shape
+    extent = (first, first + stride * columns, first + stride * rows, first)
+    return axes.imshow(values, extent=extent, interpolation="nearest", **look)
 
 
 def _draw_sheet(axes: Axes, sheet: Sheet, findings: Sequence[Finding], side: int) -> None:

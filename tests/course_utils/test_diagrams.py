@@ -149,9 +149,10 @@ def test_the_pictures_of_maps_follow_their_layers() -> None:
     assert "4×1×1" in texts(maps.conv_1x1_pixel(nn.Conv2d(4, 1, 1)))
     said = texts(maps.global_average(torch.tensor([[[1.0, 2.0], [3.0, 6.0]]])))
     assert {"3", "1×2×2"} <= set(said)
-    # (8·2·2 + 1)·5 + 6·5 + 6·3 by layer; and 8·3 + 3.
-    said = texts(maps.heads(channels=8, side=2, hidden=5, classes=3))
-    assert {"165 params", "30 params", "18 params", "213 params", "27 params"} <= set(said)
+    # (8·2·2 + 1)·5 + 6·5 + 6·3 by layer; 9·7 + 8·7 + 8·3; (8·2·2 + 1)·3; and 9·3.
+    said = texts(maps.heads(channels=8, side=2, hidden=5, wide=7, classes=3))
+    assert {"165 params", "30 params", "18 params", "213 params", "143 params"} <= set(said)
+    assert {"99 params", "27 params"} <= set(said)
 
 
 def test_the_class_map_is_the_weighted_sum_and_its_mean_the_score() -> None:
