@@ -178,7 +178,7 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
         axes.set_yscale("symlog", linthresh=0.1)
         finish(axes, label, error if axes is panels[0] else "")
         axes.set_xlim(left=0)
-        axes.set_ylim(-0.02, 100)
+        axes.set_ylim(-0.02, 130)
     panels[0].legend(frameon=False, fontsize=9)
     said = []
     for (family, depth), runs in nets.items():

@@ -1,4 +1,4 @@
-"""What the exercises of lesson 3 write is what its sweep trains, as in a notebook."""
+"""What the exercises of lessons 3 and 4 write is what their sweeps train, as in a notebook."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from test_solutions import exercises
 from course.files import REPOSITORY
 from course.lessons import LessonFile, find_lessons
 
-LESSON_3 = [each for each in find_lessons(REPOSITORY, "all") if each.number == 3]
+LESSONS = [each for each in find_lessons(REPOSITORY, "all") if each.number in (3, 4)]
 
 IMPORTS = """
 import numpy as np
@@ -18,14 +18,27 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from course_utils.experiments import grid, own, run
+from course_utils.models import DenseBlock, Transition
 """
 
+# Depth, the reader's own, and the course's, by lesson.
+NETS = {
+    3: ("8", "own(resnet)", '{"families": ["residual"], "family_options": {"shortcut": "B"}}'),
+    4: ("10", "own(my_densenet, growth_rate=6)", "{'families': ['dense'], 'family_options': K}"),
+}
+
 TRAIN = """
-small = {"depths": [8], "seeds": [0], "steps": 3, "dataset_options": {"size": 8}}
-course = {"families": ["residual"], "family_options": {"shortcut": "B"}}
-mine, ours = (run(grid(**fields, **small)[0]) for fields in (own(resnet), course))
+K = {"growth_rate": 6}
+small = {"depths": [DEPTH], "seeds": [0], "steps": 3, "dataset_options": {"size": 8}}
+mine, ours = (run(grid(**fields, **small)[0]) for fields in (OWN, COURSE))
 print(mine.spec.family, mine.losses == ours.losses, mine.train_errors == ours.train_errors)
 """
+
+
+def training(number: int) -> str:
+    """The cell that trains both nets of a lesson, and says whether they give the same numbers."""
+    depth, own, course = NETS[number]
+    return TRAIN.replace("DEPTH", depth).replace("OWN", own).replace("COURSE", course)
 
 
 def printed(*cells: str) -> str:
@@ -36,19 +49,31 @@ def printed(*cells: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lesson", LESSON_3, ids=[each.language for each in LESSON_3])
+@pytest.mark.parametrize(
+    "lesson", LESSONS, ids=[f"{each.language}-{each.number}" for each in LESSONS]
+)
 def test_a_solved_lesson_trains_the_readers_network_and_finds_the_courses_numbers(
     lesson: LessonFile,
 ) -> None:
     solutions = [exercise.solution for exercise in exercises(lesson)]
-    assert printed(*solutions, TRAIN) == "own True True\n"
+    assert printed(*solutions, training(lesson.number)) == "own True True\n"
+
+
+def spoilt(number: int, solutions: list[str]) -> str:
+    """A net without shortcuts, and one that pools the maximum."""
+    if number == 4:
+        (net,) = [text for text in solutions if "def my_densenet" in text]
+        return net.replace("AdaptiveAvgPool2d", "AdaptiveMaxPool2d")
+    plain = "def identity_block(maps):\n    return nn.Sequential(*(conv_bn_relu(maps, maps),) * 2)"
+    (stage,) = [text for text in solutions if "def resnet_stage" in text]
+    stage = stage.replace("from course_utils.models import identity_block, projection_block", "")
+    return f"from course_utils.models import projection_block\n{plain}\n{stage}"
 
 
 @pytest.mark.slow
-def test_a_network_that_is_wrong_on_purpose_gives_other_numbers() -> None:
-    solutions = [exercise.solution for exercise in exercises(LESSON_3[0])]
-    plain = "def identity_block(maps):\n    return nn.Sequential(*(conv_bn_relu(maps, maps),) * 2)"
-    (stage,) = [text for text in solutions if "def resnet_stage" in text]
-    wrong = stage.replace("from course_utils.models import identity_block, projection_block", "")
-    wrong = "from course_utils.models import projection_block\n" + plain + "\n" + wrong
-    assert printed(*solutions, wrong, TRAIN) == "own False False\n"
+@pytest.mark.parametrize("number", NETS)
+def test_a_network_that_is_wrong_on_purpose_gives_other_numbers(number: int) -> None:
+    lesson = next(each for each in LESSONS if each.number == number)
+    solutions = [exercise.solution for exercise in exercises(lesson)]
+    wrong = spoilt(number, solutions)
+    assert printed(*solutions, wrong, training(number)) == "own False False\n"
