@@ -19,7 +19,7 @@ from course_utils.experiments.spec import Spec
 from course_utils.experiments.statistics import CONFIDENCE, paired_interval, points
 from course_utils.experiments.store import Store
 from course_utils.experiments.sweeping import sweep
-from course_utils.i18n import _, number
+from course_utils.i18n import _, ngettext, number
 from course_utils.tables import Table
 
 __all__ = ["Ablation", "Difference", "Effect", "ablate", "altered", "compare", "difference"]
@@ -208,18 +208,16 @@ class Effect:
             return _("{name}: no difference, it is the base itself.").format(**values)
         if not self.test.is_larger_than_noise:
             sentence = _(
-                "{name}: no difference larger than the noise ({mean} points of test error, "
-                "interval {low} to {high})."
+                "{name}: no difference in test error is established ({mean} points, interval {low} "
+                "to {high})."
             )
         elif self.test.mean > 0:
             sentence = _(
-                "{name}: the test error rises by {size} points, more than the noise (interval "
-                "{low} to {high})."
+                "{name}: the test error rises by {size} points (interval {low} to {high})."
             )
         else:
             sentence = _(
-                "{name}: the test error falls by {size} points, more than the noise (interval "
-                "{low} to {high})."
+                "{name}: the test error falls by {size} points (interval {low} to {high})."
             )
         return sentence.format(**values)
 
@@ -274,14 +272,13 @@ class Ablation:
     @property
     def note(self) -> str:
         """How the intervals are to be read."""
-        if len(self.effects) == 1:
-            return _(
-                "Difference from the base over {seeds} seeds, paired by seed; the interval holds "
-                "with 95% confidence."
-            ).format(seeds=len(self.seeds))
-        return _(
+        return ngettext(
+            "Differences from the base over {seeds} seeds, paired by seed; the interval has 95% "
+            "confidence and counts the draw of the seeds, not that of the test images.",
             "Differences from the base over {seeds} seeds, paired by seed; the intervals hold for "
-            "all {changes} changes together with 95% confidence."
+            "all {changes} changes together with 95% confidence and count the draw of the seeds, "
+            "not that of the test images.",
+            len(self.effects),
         ).format(seeds=len(self.seeds), changes=len(self.effects))
 
     def __str__(self) -> str:

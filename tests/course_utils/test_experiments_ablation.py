@@ -107,19 +107,34 @@ def test_a_difference_is_the_mean_over_seeds_paired_with_students_interval(
 @pytest.mark.parametrize(
     ("effect", "sentence"),
     [
-        (0.2, "deep: the test error rises by 20.0 points, more than the noise (interval +"),
-        (-0.2, "deep: the test error falls by 20.0 points, more than the noise (interval −"),
-        (0.001, "deep: no difference larger than the noise (+0.1 points of test error, interval −"),
-        (0.0, "deep: no difference larger than the noise (+0.0 points of test error, interval −"),
+        (0.2, "deep: the test error rises by 20.0 points (interval +"),
+        (-0.2, "deep: the test error falls by 20.0 points (interval −"),
+        (0.001, "deep: no difference in test error is established (+0.1 points, interval −"),
+        (0.0, "deep: no difference in test error is established (+0.0 points, interval −"),
     ],
 )
-def test_a_sentence_says_whether_it_is_larger_than_the_noise(
+def test_a_sentence_says_whether_a_difference_is_established(
     effect: float, sentence: str, tmp_path: Path
 ) -> None:
     inline = erring(wobbling(lambda spec: (effect + spec.seed / 1000 - 0.002) * (spec.depth == 14)))
     ablation = ablate(tiny(), {"deep": {"depth": 14}}, (1, 2, 3), tmp_path, inline)
     assert str(ablation).startswith(sentence)
     assert ablation.effects["deep"].test.is_larger_than_noise == (abs(effect) > 0.1)
+
+
+@pytest.mark.parametrize(
+    ("depths", "words"),
+    [
+        ((14,), "2 seeds, paired by seed; the interval has 95% confidence"),
+        ((14, 20), "the intervals hold for all 2 changes together with 95% confidence"),
+    ],
+)
+def test_the_note_speaks_of_one_change_or_of_several(
+    depths: tuple[int, ...], words: str, tmp_path: Path
+) -> None:
+    changes = {f"depth {depth}": {"depth": depth} for depth in depths}
+    note = ablate(tiny(), changes, (0, 1), tmp_path, erring(wobbling(lambda spec: 0))).note
+    assert words in note and "not that of the test images" in note
 
 
 def test_costs_are_compared_too(tmp_path: Path) -> None:
