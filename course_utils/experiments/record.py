@@ -81,6 +81,11 @@ class Record:
                     )
                 )
 
+    @property
+    def judged_error(self) -> float:
+        """What a choice is made by: the validation error where there is one, or the test error."""
+        return self.test_error if self.validation_error is None else self.validation_error
+
     def science(self) -> dict[str, Any]:
         """Everything but time and machine: what two runs of one spec agree in.
 
