@@ -55,7 +55,8 @@ def error_against_cost(
 ) -> DescribedFigure:
     """Error against what a network costs, one panel a cost, with the Pareto front.
 
-    It is the validation error where the records have one, and else the test error. A marker is the median over the seeds, its bar the lowest and the highest.
+    It is the validation error where the records have one, and else the test error. A marker is
+    the median over the seeds, its bar the lowest and the highest.
 
     Args:
         runs: for each network, its records, one a seed.
@@ -177,7 +178,7 @@ def stage_costs(summary: Summary) -> DescribedFigure:
 
 
 def ablation_differences(ablation: Ablation) -> DescribedFigure:
-    """What each change does to the error it is judged by: mean difference and its interval, around zero.
+    """What each change does to the error it is judged by: the mean difference and its interval.
 
     A filled marker is a difference larger than the noise, a hollow one is not; the strokes are
     the seeds.
