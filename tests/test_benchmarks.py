@@ -36,6 +36,7 @@ def test_every_script_and_command_on_the_page_is_there() -> None:
         "measuring.py",
         "reference.py",
         "report.py",
+        "rivals.py",
     }
     assert set(re.findall(r"^\| `(\w+\.py)`", PAGE, re.MULTILINE)) == scripts
     for script, options in re.findall(r"python benchmarks/(\w+\.py)(.*)", PAGE):

@@ -1,4 +1,4 @@
-"""The one shape of every data set: two splits of labelled images, with what is known of them."""
+"""The one shape of every data set: splits of labelled images, with what is known of them."""
 
 from __future__ import annotations
 
@@ -235,14 +235,15 @@ class Dataset:
     """A training and a test split of images of the same shape and the same classes.
 
     Args:
-        train: what a model learns from; its statistics normalise both splits.
-        test: what a model is judged on.
+        train: what a model learns from; its statistics normalise every split.
+        test: what a model is judged on, once it is chosen.
         classes: the name of each class, in the order of the labels.
         source: where the images come from, for records: English, whatever the language.
         name: the name that ``load`` knows it by, or a name of your own.
+        validation: what choices are made by, where there are any to make.
 
     Raises:
-        TypeError: ``train`` or ``test`` is not a ``Split``, or ``classes`` are not strings.
+        TypeError: a split is not a ``Split``, or ``classes`` are not strings.
         ValueError: the splits' images differ in shape, or a label has no class.
 
     Example:
@@ -259,6 +260,7 @@ class Dataset:
     classes: tuple[str, ...]
     source: str = "tensors given by the caller"
     name: str = "own"
+    validation: Split | None = None
 
     @property
     def credit(self) -> str:
@@ -272,8 +274,14 @@ class Dataset:
         }
         return credits.get(self.name, self.source)
 
+    @property
+    def splits(self) -> dict[str, Split]:
+        """Those there are, by name."""
+        chosen_by = {} if self.validation is None else {"validation": self.validation}
+        return {"train": self.train, "test": self.test, **chosen_by}
+
     def __post_init__(self) -> None:
-        for side, split in (("train", self.train), ("test", self.test)):
+        for side, split in self.splits.items():
             if not isinstance(split, Split):
                 raise TypeError(
                     _("{side} must be a course_utils.datasets.Split; found {found}.").format(
@@ -287,9 +295,9 @@ class Dataset:
                 )
             )
         object.__setattr__(self, "classes", tuple(self.classes))  # a list is welcome
-        if self.train.image_shape != self.test.image_shape:
-            raise _refuse("test.images", str(self.train.image_shape), str(self.test.image_shape))
-        for side, split in (("train", self.train), ("test", self.test)):
+        for side, split in self.splits.items():
+            if split.image_shape != self.image_shape:
+                raise _refuse(f"{side}.images", str(self.image_shape), str(split.image_shape))
             known = split.labels if split.box_labels is None else split.box_labels
             if int(known.max()) >= len(self.classes):
                 raise _refuse(
@@ -300,7 +308,7 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of every image of both splits."""
+        """Channels, height and width of every image of every split."""
         return self.train.image_shape
 
 

@@ -13,11 +13,12 @@ from torch.nn import functional
 from course_utils.arguments import whole_number
 from course_utils.datasets.containers import Dataset, Split, statistics
 
-__all__ = ["CLASSES", "NATIVE_SIZE", "handwritten_digits", "native_digits"]
+__all__ = ["CLASSES", "NATIVE_SIZE", "handwritten_digits", "native_digits", "parted_digits"]
 
 CLASSES = tuple("0123456789")
 NATIVE_SIZE = 8
 TEST_SHARE = 0.2
+VALIDATION_SHARE = 0.2  # of the training digits, where a choice is to be made
 SPLIT_SEED = 0  # the split is part of the data set: it never follows a reader's seed
 SOURCE = "scikit-learn's digits: test part of UCI Optical Recognition of Handwritten Digits"
 
@@ -59,23 +60,30 @@ def handwritten_digits(size: int = NATIVE_SIZE) -> Dataset:
     )
 
 
-@lru_cache(maxsize=1)
-def native_digits() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """The training and the test digits at 8 by 8 pixels; shared, so never written to.
+Digits = tuple[Tensor, Tensor]
+"""Images ``(N, 1, 8, 8)`` float32 in [0, 1] and labels ``(N,)`` int64."""
 
-    Returns:
-        For each split, images ``(N, 1, 8, 8)`` float32 in [0, 1] and labels ``(N,)`` int64.
-    """
+
+@lru_cache(maxsize=1)
+def native_digits() -> tuple[Digits, Digits]:
+    """The training and the test digits at 8 by 8 pixels; shared, so never written to."""
     bundled = load_digits()
     images = torch.from_numpy(bundled.images / 16).float()[:, None]  # counts 0..16 to [0, 1]
-    labels = torch.from_numpy(bundled.target).long()
-    train, test = train_test_split(
-        range(len(labels)),
-        test_size=TEST_SHARE,
-        stratify=bundled.target,
-        random_state=SPLIT_SEED,
+    return _parted(images, torch.from_numpy(bundled.target).long(), TEST_SHARE)
+
+
+@lru_cache(maxsize=1)
+def parted_digits() -> tuple[Digits, Digits]:
+    """The training digits in two, 1,149 to learn from and 288 to choose by; shared as well."""
+    return _parted(*native_digits()[0], VALIDATION_SHARE)
+
+
+def _parted(images: Tensor, labels: Tensor, share: float) -> tuple[Digits, Digits]:
+    """Images and labels without, and of, a share of each class: the same ones every time."""
+    kept, out = train_test_split(
+        range(len(labels)), test_size=share, stratify=labels.numpy(), random_state=SPLIT_SEED
     )
-    return (images[train], labels[train]), (images[test], labels[test])
+    return (images[kept], labels[kept]), (images[out], labels[out])
 
 
 def _enlarged(images: Tensor, size: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from course_utils.arguments import whole_number
 from course_utils.datasets.containers import Dataset, Split, statistics
-from course_utils.datasets.digits import CLASSES, NATIVE_SIZE, native_digits
+from course_utils.datasets.digits import CLASSES, NATIVE_SIZE, native_digits, parted_digits
 from course_utils.i18n import _
 
 __all__ = ["digit_scenes"]
@@ -20,7 +20,7 @@ __all__ = ["digit_scenes"]
 # Scenes are drawn this many at a time, each batch from a seed of its own: the first scenes stay
 # the same however many are asked for, and what is drawn stays within a processor's cache.
 BATCH = 64
-TRAIN, TEST = 0, 1
+TRAIN, TEST, VALIDATION = 0, 1, 2
 
 FRAGMENT_CELLS = 4  # a quarter of a digit's 8 x 8 cells: a stroke or a bend, not a digit
 FRAGMENT_INK = 0.25  # the least mean ink of a fragment: blank paper would be no clutter
@@ -48,11 +48,13 @@ def digit_scenes(
     seed: int = 0,
     n_train: int = 4000,
     n_test: int = 1000,
+    n_validation: int = 0,
 ) -> Dataset:
     """Coloured scenes with digits at random places, and fragments of other digits around them.
 
     Training scenes are made of training digits only, fragments included, and test scenes of test
-    digits only. The same seed gives the same scenes; asking for more scenes leaves the first ones
+    digits only. Where there are validation scenes, a fifth of the training digits is left to them
+    alone. The same seed gives the same scenes; asking for more scenes leaves the first ones
     as they are, and ``clutter`` leaves the digits and the background as they are.
 
     Args:
@@ -65,10 +67,11 @@ def digit_scenes(
         seed: of everything random here.
         n_train: number of training scenes.
         n_test: number of test scenes.
+        n_validation: number of validation scenes; with 0, the data set has none.
 
     Returns:
         Images ``(N, 3, size, size)`` uint8 with ``boxes`` ``(N, D, 4)`` tight around ``masks``
-        ``(N, D, size, size)``, and ``box_labels`` ``(N, D)``. Both splits carry the mean and
+        ``(N, D, size, size)``, and ``box_labels`` ``(N, D)``. All splits carry the mean and
         standard deviation of each channel of the training scenes, ``(3, 1, 1)``.
 
     Raises:
@@ -87,13 +90,24 @@ def digit_scenes(
     seed = whole_number("seed", seed, at_least=0)
     n_train = whole_number("n_train", n_train, at_least=1)
     n_test = whole_number("n_test", n_test, at_least=1)
+    n_validation = whole_number("n_validation", n_validation, at_least=0)
     sides = _sides(digit_scale, size)
     _check_room(n_digits, sides, size)
 
     train_digits, test_digits = native_digits()
+    wanted = {TRAIN: (train_digits, n_train), TEST: (test_digits, n_test)}
+    source = (
+        f"scenes made of scikit-learn's digits: n_digits={n_digits}, clutter={clutter}, "
+        f"size={size}, digit_scale={tuple(digit_scale)}, seed={seed}"
+    )
+    if n_validation:
+        train_digits, validation_digits = parted_digits()
+        wanted[TRAIN] = train_digits, n_train
+        wanted[VALIDATION] = validation_digits, n_validation
+        source += ", a fifth of the training digits for validation"
     drawn = {
         subset: _scenes(*digits, n, n_digits, clutter, size, sides, (seed, subset))
-        for subset, digits, n in ((TRAIN, train_digits, n_train), (TEST, test_digits, n_test))
+        for subset, (digits, n) in wanted.items()
     }
     mean, std = statistics(drawn[TRAIN][0])
     splits = {
@@ -103,11 +117,9 @@ def digit_scenes(
     return Dataset(
         train=splits[TRAIN],
         test=splits[TEST],
+        validation=splits.get(VALIDATION),
         classes=CLASSES,
-        source=(
-            f"scenes made of scikit-learn's digits: n_digits={n_digits}, clutter={clutter}, "
-            f"size={size}, digit_scale={tuple(digit_scale)}, seed={seed}"
-        ),
+        source=source,
         name="digit_scenes",
     )
 

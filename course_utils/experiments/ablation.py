@@ -19,7 +19,7 @@ from course_utils.experiments.spec import Spec
 from course_utils.experiments.statistics import CONFIDENCE, paired_interval, points
 from course_utils.experiments.store import Store
 from course_utils.experiments.sweeping import sweep
-from course_utils.i18n import _, number
+from course_utils.i18n import _, ngettext, number
 from course_utils.tables import Table
 
 __all__ = ["Ablation", "Difference", "Effect", "ablate", "altered", "compare", "difference"]
@@ -185,6 +185,7 @@ class Effect:
         altered: the choices that differ from the base; none if the change is the base itself.
         test, train: the differences of test and of training error.
         parameters, macs: the differences in cost.
+        validation: the difference of validation error; None where the data set has no such split.
     """
 
     name: str
@@ -194,32 +195,39 @@ class Effect:
     train: Difference
     parameters: int
     macs: int
+    validation: Difference | None = None
+
+    @property
+    def judged(self) -> Difference:
+        """What the change is judged by: other images than the test's, where there are some."""
+        return self.test if self.validation is None else self.validation
 
     def __str__(self) -> str:
-        low, high = map(points, self.test.interval)
+        low, high = map(points, self.judged.interval)
         values = {
             "name": self.name,
-            "mean": points(self.test.mean),
-            "size": points(abs(self.test.mean)).lstrip("+"),
+            "error": _judge(self),
+            "mean": points(self.judged.mean),
+            "size": points(abs(self.judged.mean)).lstrip("+"),
             "low": low,
             "high": high,
         }
         if not self.altered:
             return _("{name}: no difference, it is the base itself.").format(**values)
-        if not self.test.is_larger_than_noise:
+        if not self.judged.is_larger_than_noise:
             sentence = _(
-                "{name}: no difference in test error is established ({mean} points, interval {low} "
+                "{name}: no difference in {error} is established ({mean} points, interval {low} "
                 "to {high})."
             )
-        elif self.test.mean > 0:
-            sentence = _(
-                "{name}: the test error rises by {size} points (interval {low} to {high})."
-            )
+        elif self.judged.mean > 0:
+            sentence = _("{name}: the {error} rises by {size} points (interval {low} to {high}).")
         else:
-            sentence = _(
-                "{name}: the test error falls by {size} points (interval {low} to {high})."
-            )
+            sentence = _("{name}: the {error} falls by {size} points (interval {low} to {high}).")
         return sentence.format(**values)
+
+
+def _judge(effect: Effect) -> str:
+    return _("test error") if effect.validation is None else _("validation error")
 
 
 @dataclass(frozen=True)
@@ -239,13 +247,18 @@ class Ablation:
     records: dict[str | None, list[Record]]
 
     @property
+    def judge(self) -> str:
+        """The error that the changes are judged by, in the reader's language."""
+        return _judge(next(iter(self.effects.values())))
+
+    @property
     def table(self) -> Table:
         """One line a change, beside the base: differences in points, with their intervals."""
         base = self.records[None]
         costs = [number(cost, 15) for cost in (base[0].parameters, base[0].macs)]
         errors = [
             number(100 * fmean(errors), 3)
-            for errors in ([r.test_error for r in base], [r.train_error for r in base])
+            for errors in ([r.judged_error for r in base], [r.train_error for r in base])
         ]
         lines: list[list[str]] = [[_("base"), "", *errors, *costs]]
         for effect in self.effects.values():
@@ -253,7 +266,7 @@ class Ablation:
                 [
                     effect.name,
                     "; ".join(effect.altered) or _("nothing"),
-                    str(effect.test),
+                    str(effect.judged),
                     str(effect.train),
                     _signed(effect.parameters),
                     _signed(effect.macs),
@@ -262,7 +275,7 @@ class Ablation:
         headers = [
             _("net"),
             _("change"),
-            _("test error (points) [interval]"),
+            _("{error} (points) [interval]").format(error=self.judge),
             _("training error (points) [interval]"),
             _("parameters"),
             _("multiply-adds"),
@@ -275,12 +288,12 @@ class Ablation:
         if len(self.effects) == 1:
             return _(
                 "Difference from the base over {seeds} seeds, paired by seed; the interval has 95% "
-                "confidence and counts the draw of the seeds, not that of the test images."
+                "confidence and counts the draw of the seeds, not that of the images."
             ).format(seeds=len(self.seeds))
         return _(
             "Differences from the base over {seeds} seeds, paired by seed; the intervals hold for "
             "all {changes} changes together with 95% confidence and count the draw of the seeds, "
-            "not that of the test images."
+            "not that of the images."
         ).format(seeds=len(self.seeds), changes=len(self.effects))
 
     def __str__(self) -> str:
@@ -376,16 +389,20 @@ def compare(
         )
     kept = {name: [runs[seed] for seed in seeds] for name, runs in found.items()}
     compared = sum(spec != nets[None] for spec in nets.values())
-    train_images, test_images = _images(base)
+    images = _images(base)
+    judged = kept[None][0].validation_error is not None
     effects = {
         name: Effect(
             name=name,
             spec=replace(nets[name], seed=seeds[0]),
             altered=altered(base, nets[name]),
-            test=_compared("test_error", kept[None], kept[name], compared, test_images),
-            train=_compared("train_error", kept[None], kept[name], compared, train_images),
+            test=_compared("test", kept[None], kept[name], compared, images),
+            train=_compared("train", kept[None], kept[name], compared, images),
             parameters=kept[name][0].parameters - kept[None][0].parameters,
             macs=kept[name][0].macs - kept[None][0].macs,
+            validation=_compared("validation", kept[None], kept[name], compared, images)
+            if judged
+            else None,
         )
         for name in changes
     }
@@ -405,19 +422,21 @@ def _nets(base: Any, changes: Any) -> dict[str | None, Spec]:
 
 
 def _compared(
-    error: str, base: list[Record], changed: list[Record], changes: int, images: int | None
+    split: str, base: list[Record], changed: list[Record], changes: int, images: Mapping[str, int]
 ) -> Difference:
-    """One error of a change against that of the base."""
-    before, after = ({r.spec.seed: getattr(r, error) for r in runs} for runs in (base, changed))
+    """The error of a change on one split against that of the base."""
+    before, after = (
+        {r.spec.seed: getattr(r, f"{split}_error") for r in runs} for runs in (base, changed)
+    )
     if changed == base:
         return Difference(dict.fromkeys(before, 0.0), 0.0, (0.0, 0.0))
-    return difference(before, after, changes=changes, images=images)
+    return difference(before, after, changes=changes, images=images.get(split))
 
 
-def _images(spec: Spec) -> tuple[int | None, int | None]:
-    """Number of images for training and for testing; None where the data are not here."""
+def _images(spec: Spec) -> dict[str, int]:
+    """Number of images of each split; none where the data are not here."""
     try:
         data = load(spec.dataset, **dict(spec.dataset_options))
     except FileNotFoundError:  # the runs were made elsewhere
-        return None, None
-    return len(data.train.labels), len(data.test.labels)
+        return {}
+    return {name: len(split) for name, split in data.splits.items()}

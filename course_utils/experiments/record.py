@@ -43,6 +43,8 @@ class Record:
         warm_start_steps: steps at the low rate of a warm start; None without one.
         data: what the images are and where they come from, in the words of the data set; empty in
             records older than this field.
+        validation_error: as ``test_error``, on the images that choices are made by; None where the
+            data set has none.
 
     Raises:
         ValueError: an error that is not in [0, 1].
@@ -66,9 +68,11 @@ class Record:
     machine: dict[str, Any]
     warm_start_steps: int | None = None
     data: str = ""
+    validation_error: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("train_error", "test_error"):
+        measured = () if self.validation_error is None else ("validation_error",)
+        for name in ("train_error", "test_error", *measured):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ValueError(
@@ -76,6 +80,11 @@ class Record:
                         name=name, value=value
                     )
                 )
+
+    @property
+    def judged_error(self) -> float:
+        """What a choice is made by: the validation error where there is one, or the test error."""
+        return self.test_error if self.validation_error is None else self.validation_error
 
     def science(self) -> dict[str, Any]:
         """Everything but time and machine: what two runs of one spec agree in.
@@ -134,7 +143,7 @@ class Record:
 
 
 _FIELDS = [field.name for field in dataclasses.fields(Record) if field.name != "spec"]
-_LATER = ("warm_start_steps", "data")  # the first records do not have them
+_LATER = ("warm_start_steps", "data", "validation_error")  # the first records do not have them
 
 
 def peak_megabytes(device: str = "cpu") -> float | None:

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from course_utils.datasets import Dataset, load
+from course_utils.datasets import Dataset, Split, load
 from course_utils.experiments.families import family
 from course_utils.experiments.record import Record, describe_machine, peak_megabytes
 from course_utils.experiments.spec import Options, Spec
 from course_utils.i18n import _
 from course_utils.models.counting import count_macs, count_parameters
-from course_utils.training import fit, stream_seed
+from course_utils.training import evaluate, fit, stream_seed
 
 __all__ = ["build", "check_device", "prepared", "recipe_of", "run", "train"]
 
@@ -145,8 +145,16 @@ def train(spec: Spec, *, progress: bool = False) -> tuple[torch.nn.Module, Recor
             },
             warm_start_steps=history.warm_start_steps,
             data=dataset.source,
+            validation_error=_error(model, dataset.validation, spec),
         )
     return model, record
+
+
+def _error(model: torch.nn.Module, split: Split | None, spec: Spec) -> float | None:
+    """The error on a split that is only measured, once; None without one."""
+    if split is None:
+        return None
+    return evaluate(model, split, device=spec.device, precision=spec.precision).error
 
 
 def run(spec: Spec, *, progress: bool = False) -> Record:

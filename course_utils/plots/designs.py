@@ -53,9 +53,10 @@ def error_against_cost(
     budget: Mapping[str, float] | None = None,
     highlight: str | None = None,
 ) -> DescribedFigure:
-    """Test error against what a network costs, one panel a cost, with the Pareto front.
+    """Error against what a network costs, one panel a cost, with the Pareto front.
 
-    A marker is the median over the seeds, its bar the lowest and the highest.
+    It is the validation error where the records have one, and else the test error. A marker is
+    the median over the seeds, its bar the lowest and the highest.
 
     Args:
         runs: for each network, its records, one a seed.
@@ -75,7 +76,9 @@ def error_against_cost(
         "parameters": (_("parameters (thousands)"), 1e3),
         "macs": (_("multiply-adds (millions)"), 1e6),
     }
-    errors = [median(run.test_error for run in of) for of in runs.values()]
+    errors = [median(run.judged_error for run in of) for of in runs.values()]
+    chosen_by = all(run.validation_error is not None for of in runs.values() for run in of)
+    judge = _("validation error") if chosen_by else _("test error")
     figure, panels = DescribedFigure.blank((9.4, 4.2), 1, len(costs), sharey=True)
     said = [f"{name}: {percent(error)}" for name, error in zip(runs, errors, strict=True)]
     for axes, (cost, (label, unit)) in zip(panels, costs.items(), strict=True):
@@ -95,18 +98,18 @@ def error_against_cost(
         if budget is not None and cost in budget:
             limit = budget[cost] / unit
             axes.axvline(limit, color="#888888", linewidth=1.2, label=_("budget"))
-        finish(axes, label, _("test error (%)") if axes is panels[0] else "")
+        finish(axes, label, f"{judge} (%)" if axes is panels[0] else "")
         axes.set_xlim(0, 1.04 * axes.get_xlim()[1])
-        axes.set_ylim(0, 112 * max(run.test_error for of in runs.values() for run in of))
+        axes.set_ylim(0, 112 * max(run.judged_error for of in runs.values() for run in of))
         on_front = ", ".join(list(runs)[index] for index in front)
         said.append(_("Pareto front by {cost}: {front}").format(cost=label, front=on_front))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=4)
     figure.description = _(
-        "Two panels: test error against the number of parameters and against multiply-adds, a "
+        "Two panels: {error} against the number of parameters and against multiply-adds, a "
         "marker a network (median of the seeds) with a bar from the lowest to the highest seed, "
         "and a line through those that no other dominates. Medians and fronts: {said}."
-    ).format(said="; ".join(said))
+    ).format(error=judge, said="; ".join(said))
     return figure
 
 
@@ -114,7 +117,7 @@ def _draw_point(
     axes: Axes, index: int, name: str, price: float, of: Sequence[Record], *, ringed: bool
 ) -> None:
     style = style_of(index)
-    errors = [100 * run.test_error for run in of]
+    errors = [100 * run.judged_error for run in of]
     ends = [min(errors), max(errors)]
     axes.plot([price, price], ends, color=style["color"], linewidth=3, alpha=0.4)
     axes.plot(price, median(errors), label=name, **marks(style, markersize=8))
@@ -175,7 +178,7 @@ def stage_costs(summary: Summary) -> DescribedFigure:
 
 
 def ablation_differences(ablation: Ablation) -> DescribedFigure:
-    """What each change does to the test error: mean difference and its interval, around zero.
+    """What each change does to the error it is judged by: the mean difference and its interval.
 
     A filled marker is a difference larger than the noise, a hollow one is not; the strokes are
     the seeds.
@@ -188,15 +191,15 @@ def ablation_differences(ablation: Ablation) -> DescribedFigure:
     axes.axvline(0, color=INK, linewidth=1)
     noise = style_of(1) | {"markerfacecolor": "white"}
     for place, effect in enumerate(effects):
-        test = effect.test
-        low, high = (100 * bound for bound in test.interval)
-        style = style_of(0) if test.is_larger_than_noise else noise
-        span(axes, low, 100 * test.mean, high, place, style)
-        seeds = [100 * value for value in test.by_seed.values()]
+        found = effect.judged
+        low, high = (100 * bound for bound in found.interval)
+        style = style_of(0) if found.is_larger_than_noise else noise
+        span(axes, low, 100 * found.mean, high, place, style)
+        seeds = [100 * value for value in found.by_seed.values()]
         axes.plot(seeds, [place] * len(seeds), "|", color=INK, markersize=16, zorder=4)
     low, high = axes.get_xlim()
     axes.set_xlim(max(low, -100), min(high, 100))  # an error changes by 100 points at most
-    finish(axes, _("change of the test error (points)"), "")
+    finish(axes, _("change of the {error} (points)").format(error=ablation.judge), "")
     name_rows(axes, [effect.name for effect in effects])
     legend = {
         _("larger than the noise"): marks(style_of(0), markersize=8),
@@ -205,7 +208,7 @@ def ablation_differences(ablation: Ablation) -> DescribedFigure:
     }
     figure.name_marks(legend, columns=3)
     figure.description = _(
-        "A line a change: the mean change of the test error over the seeds, with its interval, and "
+        "A line a change: the mean change of the {error} over the seeds, with its interval, and "
         "a line at zero. {said}"
-    ).format(said=str(ablation).replace("\n", " "))
+    ).format(error=ablation.judge, said=str(ablation).replace("\n", " "))
     return figure

@@ -150,6 +150,15 @@ def test_a_dataset_needs_images_of_one_shape() -> None:
         Dataset(split(), other, tuple("abcd"))
 
 
+def test_a_validation_split_is_held_to_what_the_others_are() -> None:
+    own = Dataset(split(), split(2), tuple("abcd"), validation=split(3))
+    assert [len(each) for each in own.splits.values()] == [4, 2, 3]
+    with pytest.raises(ValueError, match=r"validation.labels.*2"):
+        Dataset(split(2), split(2), ("a", "b"), validation=split(4))
+    with pytest.raises(TypeError, match=r"validation.*Split.*int"):
+        Dataset(split(), split(), tuple("abcd"), validation=3)  # type: ignore[arg-type]
+
+
 def test_a_dataset_refuses_what_is_not_a_split() -> None:
     with pytest.raises(TypeError, match=r"test.*Split.*Tensor"):
         Dataset(split(), torch.zeros(2), tuple("abcd"))  # type: ignore[arg-type]

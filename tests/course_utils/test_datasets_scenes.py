@@ -84,6 +84,32 @@ def test_scenes_of_a_split_are_made_of_its_own_digits_only(
         assert same == (name != changed)
 
 
+def test_validation_scenes_are_made_of_digits_that_neither_other_split_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used: list[set[bytes]] = []
+    drawn = scenes._scenes
+
+    def noting(digits: Tensor, *rest: object) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        used.append({digit.numpy().tobytes() for digit in digits})
+        return drawn(digits, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scenes, "_scenes", noting)
+    data = load(n_validation=20)
+    assert data.validation is not None and len(data.validation) == 20
+    assert len(used) == 3
+    assert sum(map(len, used)) == len(set.union(*used))  # no digit is in two of them
+    digits = native_digits()
+    assert sum(map(len, used)) == len({d.numpy().tobytes() for s in digits for d in s[0]})
+
+
+def test_validation_scenes_leave_the_test_scenes_as_they_are() -> None:
+    without, some = load(), load(n_validation=20)
+    assert without.validation is None
+    assert torch.equal(some.test.images, without.test.images)
+    assert without.source in some.source and without.source != some.source
+
+
 def test_a_box_is_the_smallest_one_around_its_mask() -> None:
     boxes, _labels, masks = known(load(n_digits=3).train)
     for box, mask in zip(boxes.flatten(0, 1), masks.flatten(0, 1), strict=True):
@@ -177,11 +203,12 @@ def test_a_ring_or_blank_paper_is_no_fragment() -> None:
     assert not windows[:, -1].any()  # the window at the bottom right holds nothing
 
 
-def test_both_splits_carry_the_statistics_of_the_training_scenes() -> None:
-    data = load()
+def test_every_split_carries_the_statistics_of_the_training_scenes() -> None:
+    data = load(n_validation=10)
     mean, std = datasets.statistics(data.train.images)
-    assert torch.equal(data.test.mean, mean)
-    assert torch.equal(data.test.std, std)
+    for split in data.splits.values():
+        assert torch.equal(split.mean, mean)
+        assert torch.equal(split.std, std)
 
 
 def test_the_source_tells_how_the_scenes_were_made() -> None:
@@ -204,6 +231,7 @@ def test_the_source_tells_how_the_scenes_were_made() -> None:
         ({"seed": -1}, ValueError, "seed.*-1"),
         ({"n_train": 0}, ValueError, "n_train.*0"),
         ({"n_test": True}, TypeError, "n_test.*True"),
+        ({"n_validation": -1}, ValueError, "n_validation.*-1"),
         ({"digit_scale": 0.4}, TypeError, "digit_scale.*0.4"),
         ({"digit_scale": (0.5, 0.4)}, ValueError, r"digit_scale.*\(0.5, 0.4\)"),
         ({"digit_scale": (0.5, 1.2)}, ValueError, r"digit_scale.*\(0.5, 1.2\)"),

@@ -134,7 +134,24 @@ def test_the_note_speaks_of_one_change_or_of_several(
 ) -> None:
     changes = {f"depth {depth}": {"depth": depth} for depth in depths}
     note = ablate(tiny(), changes, (0, 1), tmp_path, erring(wobbling(lambda spec: 0))).note
-    assert words in note and "not that of the test images" in note
+    assert words in note and "not that of the images" in note
+
+
+def test_changes_are_judged_by_the_validation_error_where_there_is_one() -> None:
+    base, deep = tiny(), tiny(depth=14)
+    errors = {base: ((0.50, 0.30), (0.54, 0.32)), deep: ((0.40, 0.60), (0.44, 0.62))}
+    records = [
+        record(replace(spec, seed=seed), test_error=test, validation_error=validation)
+        for spec, found in errors.items()
+        for seed, (test, validation) in enumerate(found)
+    ]
+    ablation = compare(base, {"deep": {"depth": 14}}, records)
+    effect = ablation.effects["deep"]
+    assert effect.test.mean == pytest.approx(-0.1)
+    assert effect.judged.mean == pytest.approx(0.3)
+    assert "the validation error rises by 30.0 points" in str(effect)
+    assert "validation error (points) [interval]" in ablation.table.headers
+    assert "31" in ablation.table.rows[0]  # the base's: the mean of 30 and 32%
 
 
 def test_costs_are_compared_too(tmp_path: Path) -> None:

@@ -15,7 +15,17 @@ from making_records import tiny
 
 from course_utils import i18n
 from course_utils.datasets import load
-from course_utils.experiments import Record, Store, SweepError, build, run, sweep, sweeping
+from course_utils.experiments import (
+    Record,
+    Spec,
+    Store,
+    SweepError,
+    build,
+    run,
+    sweep,
+    sweeping,
+    train,
+)
 from course_utils.experiments.running import check_device
 
 
@@ -154,3 +164,16 @@ def test_a_spec_gives_the_same_numbers_here_in_threads_and_in_a_worker(
     with ThreadPoolExecutor(4) as pool:
         threaded = sweep([own, plain], tmp_path / "threads", pool, progress=False)
     assert [one.science() for one in threaded] == in_worker
+
+
+def test_choices_are_made_by_the_validation_scenes_where_there_are_some() -> None:
+    options = {"size": 23, "n_train": 70, "n_test": 30, "n_validation": 40}
+    net = {"family": "plain", "depth": 8, "family_options": {"width": 2}, "steps": 2}
+    model, found = train(Spec(seed=0, dataset="digit_scenes", dataset_options=options, **net))
+    held_out = load("digit_scenes", **options).validation
+    assert held_out is not None
+    with torch.no_grad():
+        wrong = model(held_out.normalised()).argmax(1) != held_out.labels
+    assert found.validation_error == float(wrong.float().mean())
+    assert Record.from_json(found.to_json()) == found
+    assert run(Spec(seed=0, **net)).validation_error is None

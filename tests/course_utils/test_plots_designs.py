@@ -94,6 +94,14 @@ def test_the_budget_is_a_line_where_it_is_given() -> None:
     assert not [line for line in panels[1].lines if line.get_label() == "budget"]
 
 
+def test_networks_stand_at_their_validation_error_where_all_have_one() -> None:
+    chosen_by = [replace(run, validation_error=0.25) for run in RUNS["small"]]
+    figure = plots.error_against_cost({"small": chosen_by})
+    assert points_of(labelled(figure.axes[0], "small")) == [pytest.approx((10, 25))]
+    assert figure.axes[0].get_ylabel() == "validation error (%)"
+    assert plots.error_against_cost(RUNS).axes[0].get_ylabel() == "test error (%)"
+
+
 def test_one_network_is_ringed() -> None:
     def rings(figure: Figure) -> list[tuple[float, float]]:
         return [

@@ -1,0 +1,65 @@
+"""Train the competitors of lesson 5: what its reference keeps, planned by the lesson's own cells.
+
+    python benchmarks/rivals.py build/rivals
+    python benchmarks/reference.py build/rivals --name scenes_rivals --data digit_scenes
+
+What is in the store is not done again. ``--seeds`` says for how many seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from course.files import REPOSITORY
+from course_utils.degradation import Spec, sweep
+
+LESSON = REPOSITORY / "notebooks" / "en" / "05_your_network.ipynb"
+CELLS = ("parameters", "setup", "baselines", "variants", "depths")
+CHOSEN_BY = 100  # the seed that the variants were compared with
+RATES = (0.1, 1.0)  # beside the lesson's own
+
+
+def lesson() -> dict[str, Any]:
+    """What the cells of the lesson define."""
+    names: dict[str, Any] = {}
+    for cell in nbformat.read(LESSON, as_version=4).cells:
+        if cell.id in CELLS:
+            exec(cell.source, names)
+    return names
+
+
+def planned(names: dict[str, Any], seeds: int) -> Iterator[Spec]:
+    """The runs, the variants first: the others are worth nothing where another one was better."""
+    run_of, rivals = names["run_of"], list(names["baselines"].values())
+    for design in [*rivals, *names["set_aside"].values()]:
+        yield run_of(design, CHOSEN_BY)
+    for seed in range(seeds):
+        for design in rivals:
+            yield run_of(design, seed)
+        for nets in names["by_depth"].values():
+            rate = names["deep_rate"]
+            yield from (run_of(design, seed, learning_rate=rate) for design in nets.values())
+        yield from (run_of(design, seed) for design in nets.values())  # the deepest
+    for seed in range(min(2, seeds)):
+        for design in rivals:
+            yield from (run_of(design, seed, learning_rate=rate) for rate in RATES)
+            yield run_of(design, seed, epochs=2 * names["epochs"])
+
+
+def main() -> None:
+    """Do the runs that are missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--seeds", type=int, default=4)
+    arguments = parser.parse_args()
+    specs = list(planned(lesson(), arguments.seeds))
+    print(f"{len(sweep(specs, arguments.store))} runs in {arguments.store}")
+
+
+if __name__ == "__main__":
+    main()
