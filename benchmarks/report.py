@@ -144,14 +144,12 @@ def densenet_memory(report: Report) -> list[str]:
 
 def lessons_time(report: Report) -> list[str]:
     """Seconds of each lesson, and the most memory that it holds at a time."""
-    peak = report["peak_bytes"]
-    return table(
-        ["lesson", "seconds", "GB"],
-        [
-            [f"`{name}`", f"{seconds:.0f}", f"{peak[name] / 1e9:.1f}"]
-            for name, seconds in report["seconds"].items()
-        ],
-    )
+    peak = report.get("peak_bytes", {})  # older measurements have none
+    rows = [
+        [f"`{name}`", f"{seconds:.0f}", f"{peak[name] / 1e9:.1f}" if name in peak else "–"]
+        for name, seconds in report["seconds"].items()
+    ]
+    return table(["lesson", "seconds", "GB"], rows)
 
 
 def small_steps(report: Report) -> list[str]:

@@ -19,7 +19,7 @@ from course_utils.experiments.spec import Spec
 from course_utils.experiments.statistics import CONFIDENCE, paired_interval, points
 from course_utils.experiments.store import Store
 from course_utils.experiments.sweeping import sweep
-from course_utils.i18n import _, ngettext, number
+from course_utils.i18n import _, number
 from course_utils.tables import Table
 
 __all__ = ["Ablation", "Difference", "Effect", "ablate", "altered", "compare", "difference"]
