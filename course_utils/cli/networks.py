@@ -17,7 +17,7 @@ from torchvision import models
 
 from course_utils.cli.sweep import parse_setting
 from course_utils.experiments.families import family
-from course_utils.i18n import _, ngettext
+from course_utils.i18n import _
 from course_utils.models.efficientnet_lite import (
     IMAGENET_CLASSES,
     MEAN,
@@ -266,11 +266,9 @@ def _fill(model: nn.Module, path: Path, weights: Mapping[str, Tensor] | None = N
     ]
     if wrong:
         raise ValueError(
-            ngettext(
-                "The weights in {path} are of another network: {name} differs by name or shape.",
-                "The weights in {path} are of another network: {number} of them differ by name or "
-                "shape, {name} first.",
-                len(wrong),
+            _(
+                "The weights in {path} are of another network: it differs in {number} names or "
+                "shapes, {name} first."
             ).format(path=path, number=len(wrong), name=wrong[0])
         )
     model.load_state_dict(weights)

@@ -89,13 +89,13 @@ def click(shown: list[Any]) -> None:
 # --- what a lesson asks -------------------------------------------------------------------------
 
 
-def test_all_31_exercises_and_a_bet_a_lesson_are_asked_the_same_in_both_editions() -> None:
+def test_all_32_exercises_and_a_bet_a_lesson_are_asked_the_same_in_both_editions() -> None:
     asked = {path: questions_of(path) for path in notebook_paths([ROOT / "notebooks"])}
     names = {(path.parent.name, path.name): [one.name for one in asked[path]] for path in asked}
     for (language, name), found in names.items():
         assert found == names["fr", name], language
     french = [one for path in asked if path.parent.name == "fr" for one in asked[path]]
-    assert sum(one.name.startswith("check_") for one in french) == 31
+    assert sum(one.name.startswith("check_") for one in french) == 32
     assert all(one.title.startswith("Exercice") for one in french if not one.blanks)
     assert sum(one.name == "bet" for one in french) == 5
 
