@@ -38,8 +38,9 @@ def main() -> None:
 
 
 def anywhere(record: Record) -> Record:
-    """The record without the folder that the data were in on one machine."""
-    options = {key: value for key, value in record.spec.dataset_options if key != "root"}
+    """The record without where one machine had the data, and how they were read there."""
+    local = ("root", "verify")
+    options = {key: value for key, value in record.spec.dataset_options if key not in local}
     spec = dataclasses.replace(record.spec, dataset_options=tuple(options.items()))
     return dataclasses.replace(record, spec=spec)
 
