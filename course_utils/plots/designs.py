@@ -180,7 +180,7 @@ def stage_costs(summary: Summary) -> DescribedFigure:
 def ablation_differences(ablation: Ablation) -> DescribedFigure:
     """What each change does to the error it is judged by: the mean difference and its interval.
 
-    A filled marker is a difference larger than the noise, a hollow one is not; the strokes are
+    A filled marker is a difference that is established, a hollow one is not; the strokes are
     the seeds.
 
     Args:
@@ -202,8 +202,8 @@ def ablation_differences(ablation: Ablation) -> DescribedFigure:
     finish(axes, _("change of the {error} (points)").format(error=ablation.judge), "")
     name_rows(axes, [effect.name for effect in effects])
     legend = {
-        _("larger than the noise"): marks(style_of(0), markersize=8),
-        _("not larger than the noise"): marks(noise, markersize=8),
+        _("established"): marks(style_of(0), markersize=8),
+        _("not established"): marks(noise, markersize=8),
         _("a seed"): {"color": INK, "marker": "|", "linestyle": "none", "markersize": 9},
     }
     figure.name_marks(legend, columns=3)

@@ -93,7 +93,7 @@ class DescribedFigure(Figure):
     def jpeg(self) -> bytes:
         """The figure as a JPEG."""
         stream = io.BytesIO()
-        self.savefig(stream, format="jpeg", pil_kwargs={"quality": 80, "optimize": True})
+        self.savefig(stream, format="jpeg", pil_kwargs={"quality": 70, "optimize": True})
         return stream.getvalue()
 
     def _ipython_display_(self) -> None:
