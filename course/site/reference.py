@@ -72,10 +72,16 @@ def reader_groups() -> dict[str, tuple[str, ...]]:
         _("Load images"): ("datasets",),
         _("Build and count networks"): ("models", "head"),
         _("Train and evaluate"): ("training", "inference"),
-        _("See where a network looks"): ("cam", "localization", "detection"),
+        _("See where a network looks"): (
+            "cam",
+            "gradient_maps",
+            "explorer",
+            "localization",
+            "detection",
+        ),
         _("Run experiments and judge them"): ("degradation", "experiments"),
         _("Draw and tabulate"): ("plots", "diagrams", "tables"),
-        _("Work on a lesson"): ("lesson", "hosted", "checks", "answers"),
+        _("Work on a lesson"): ("lesson", "hosted", "checks", "session", "answers"),
         _("Write a helper"): ("arguments", "i18n", "whole", "moved", "commands", "cli"),
     }
 
