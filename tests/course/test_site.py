@@ -180,10 +180,11 @@ def test_every_picture_is_described() -> None:
     for language in LANGUAGES:
         for lesson in find_lessons(ROOT, language):
             stored = [
-                output["metadata"]["image/png"]["alt"]
+                output["metadata"][kind]["alt"]
                 for cell in json.loads(lesson.path.read_text(encoding="utf-8"))["cells"]
                 for output in cell.get("outputs", [])
-                if "image/png" in output.get("data", {})
+                for kind in ("image/png", "image/jpeg")
+                if kind in output.get("data", {})
             ]
             page = pages()[site() / language / "lessons" / f"{lesson.stem}.html"]
             shown = [image["alt"] for image in page.all("img")]
