@@ -118,13 +118,7 @@ def gradient_maps(
     if method is not None:
         one_of("method", method, METHODS)
     model = getattr(model, "_orig_mod", model)  # of a compiled one
-    names = {name: module for name, module in model.named_modules() if name}
-    if layer is not None and layer not in names:
-        raise ValueError(
-            _(
-                "There is no layer {layer!r}: it is a name of model.named_modules(), as {some}."
-            ).format(layer=layer, some=", ".join(map(repr, list(names)[-3:])))
-        )
+    names = _named_layers(model, layer)
     with evaluating(model), kept_random_state(images.device), torch.inference_mode(False):
         with torch.enable_grad(), torch.compiler.set_stance("force_eager"), _frozen(model):
             with _watching(names) as answers:
@@ -152,6 +146,18 @@ def gradient_maps(
         source=Source(model, features.layer, tuple(images.shape[1:]), features.grid),
         method=method,
     )
+
+
+def _named_layers(model: nn.Module, layer: str | None) -> dict[str, nn.Module]:
+    """The parts of a model by name, among which the layer asked for has to be."""
+    names = {name: module for name, module in model.named_modules() if name}
+    if layer is not None and layer not in names:
+        raise ValueError(
+            _(
+                "There is no layer {layer!r}: it is a name of model.named_modules(), as {some}."
+            ).format(layer=layer, some=", ".join(map(repr, list(names)[-3:])))
+        )
+    return names
 
 
 @contextmanager

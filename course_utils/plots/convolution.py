@@ -223,15 +223,7 @@ def sheet_answers(
     for row, column in sheet.corners.tolist():
         label = int(classes[row // stride, column // stride])
         if label < num_digits:
-            middle.text(
-                column + (side - 1) / 2,
-                row + (side - 1) / 2,
-                str(label),
-                fontsize=8,
-                ha="center",
-                va="center",
-                path_effects=[HALO],
-            )
+            _write_at_centre(middle, str(label), row, column, side)
     middle.set_title(_("most likely class, at the window's centre"), fontsize=10)
     figure.colour_bar(drawn, middle, shrink=0.86, pad=0.02, ticks=range(num_digits))
     drawn = _at_centres(right, sure.numpy(), side, stride, cmap="cividis", vmin=0, vmax=1)
@@ -259,6 +251,14 @@ def sheet_answers(
         findings=", ".join(announced) or _("nothing"),
     )
     return figure
+
+
+def _write_at_centre(axes: Axes, text: str, row: int, column: int, side: int) -> None:
+    """Write on the centre of the window whose upper left pixel is given."""
+    half = (side - 1) / 2
+    axes.text(
+        column + half, row + half, text, fontsize=8, ha="center", va="center", path_effects=[HALO]
+    )
 
 
 def _at_centres(
