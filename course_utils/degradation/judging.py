@@ -218,12 +218,20 @@ class _Runs:
             at_rate[record.spec.seed] = record.train_error
 
     def best_rate(self, steps: int) -> float:
-        """The rate of the lowest mean error over the seeds that all have; of equals the largest."""
+        """The rate of the lowest mean error over the seeds that all have.
+
+        Of equals, the one with the most seeds; of these, the largest.
+        """
         by_rate = self.errors[steps]
         common = set.intersection(*(set(errors) for errors in by_rate.values()))
         if not common:
             return max(by_rate, key=lambda rate: (len(by_rate[rate]), rate))
-        return min(by_rate, key=lambda rate: (fmean(by_rate[rate][s] for s in common), -rate))
+
+        def order(rate: float) -> tuple[float, int, float]:
+            errors = by_rate[rate]
+            return fmean(errors[seed] for seed in common), -len(errors), -rate
+
+        return min(by_rate, key=order)
 
     def at_rates(self, steps: int, rates: set[float]) -> _Runs:
         """The same, with these rates alone at this budget."""

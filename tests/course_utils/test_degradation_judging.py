@@ -208,6 +208,16 @@ def test_the_best_rate_is_chosen_on_the_seeds_that_all_rates_have() -> None:
     assert judged.seeds == (0, 1, 2)
 
 
+def test_of_rates_with_equal_errors_the_one_with_more_seeds_is_compared() -> None:
+    records = [*tried("plain", 8, {0.1: 0.0, 0.03: 0.0}, seeds=1)]
+    records += tried("plain", 56, {0.1: 0.7, 0.03: 0.6}, seeds=1)
+    more = [(depth, seed, error) for depth, error in ((8, 0.0), (56, 0.6)) for seed in (1, 2)]
+    records += [record(tiny("plain", d, s, learning_rate=0.03), error) for d, s, error in more]
+    judged = verdict(records)
+    assert judged.plateaus["plain", 8].best == 0.03
+    assert judged.seeds == (0, 1, 2)
+
+
 RATES = {0.1: 0.0, 0.03: 0.1, 0.01: 0.2}
 WORSE = {0.1: 0.5, 0.03: 0.4, 0.01: 0.3}
 
