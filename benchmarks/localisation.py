@@ -150,9 +150,8 @@ def judged(cam: CAM, split: Split, geometry: str) -> dict[str, float]:
         unit, split.boxes, thresholds=THRESHOLDS, convention="published"
     )
     found, true = boxes_from_map(unit, boxes.at[0.5].threshold), split.boxes[:, 0]
-    width, height = ((found[:, 2:] - found[:, :2] + 1) / (true[:, 2:] - true[:, :2] + 1)).median(0)[
-        0
-    ]
+    sizes = (found[:, 2:] - found[:, :2] + 1) / (true[:, 2:] - true[:, :2] + 1)
+    width, height = sizes.median(0).values.tolist()
     return {
         "pointing": float(pointing_game(large.maps, split.boxes)),
         "energy": float(energy_game(large.maps, split.boxes)),
