@@ -29,6 +29,7 @@ TABLE = Path(__file__).with_name("glossary.csv")
 PAGE = NOTEBOOKS / "GLOSSARY.md"
 SHORT = 4  # letters
 _ITALICS = re.compile(r"(?<![*\w])\*(?!\*)([^*\n]+)\*(?!\*)")
+_NAMED = re.compile(_ITALICS.pattern + r"|[«“][^«»“”\n]{,40}[»”]")
 _APOSTROPHES = str.maketrans({"’": "'", "\N{NO-BREAK SPACE}": " "})
 
 
@@ -83,13 +84,14 @@ def avoided_words(text: str, language: str) -> list[tuple[str, Term]]:
     """The words of ``text`` that the course does not use, each with the term to use instead.
 
     Args:
-        text: Markdown, code or a message; titles of papers, in italics, do not count.
+        text: Markdown, code or a message; a word in italics, as a paper's title is, or between
+            quotation marks is named there, not used.
         language: ``"fr"`` or ``"en"``.
 
     >>> [(word, term.french) for word, term in avoided_words("Une couche convolutionnelle.", "fr")]
     [('convolutionnelle', 'convolutif')]
     """
-    prose = _ITALICS.sub(" ", text.translate(_APOSTROPHES))
+    prose = _NAMED.sub(" ", text.translate(_APOSTROPHES))
     return [
         (word, term)
         for term in glossary()
@@ -137,7 +139,7 @@ def untranslated_terms(french: str, english: str) -> list[Term]:
     return [
         term
         for term in glossary()
-        # « pas », « lot » and « bord » are everyday words too.
+        # « pas » and « lot » are everyday words too.
         if len(term.french) > SHORT
         and _pattern(term.french).search(one.translate(_APOSTROPHES))
         and not all(_pattern(word).search(other) for word in term.english.split())

@@ -76,7 +76,7 @@ def check_head_parameters(function: object) -> Feedback:
         partial(_heads, middle=0),
         _("the second hidden layer, from `hidden` units to `hidden` units, is missing."),
         lambda maps, side, *units: _heads(maps, 1, *units),
-        _("the dense head sees only one number a map; flattened, a map has side × side."),
+        _("the dense head counts one number per map; once flattened, a map has side × side."),
         lambda maps, side, *units: (
             _heads(maps * side, 1, *units)[0],
             _heads(maps, 1, *units)[1],

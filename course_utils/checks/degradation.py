@@ -198,8 +198,8 @@ def _one_layer(seen: Trace, label: str) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
     if [conv.kernel_size for conv in convs] != [(3, 3)] or len(norms) != 1:
         reject(
             _(
-                "`{label}` should be one 3×3 convolution, one batch normalisation and a ReLU; the "
-                "layers with weights that run are: {layers}."
+                "`{label}` should run one 3×3 convolution, one batch normalisation and a ReLU; "
+                "the weight layers that it runs are {layers}."
             ).format(label=label, layers=listed(map(describe, seen.runs)) or _("no layer")),
             _("It has to be a layer like those of the plain net, with weights of your choice."),
         )

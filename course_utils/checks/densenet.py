@@ -46,7 +46,7 @@ def _units(*sizes: tuple[int, int, int], order: str = "nrc") -> nn.Sequential:
 
 
 def _before() -> str:
-    return _("A dense layer normalises what it *reads*: BN, ReLU, then the convolution.")
+    return _("A layer of a dense block normalises what it *reads*: BN, ReLU, then the convolution.")
 
 
 def _concatenated(layer: nn.Module) -> list[Mistake]:
@@ -95,7 +95,10 @@ def check_dense_layer(layer: object) -> Feedback:
         mistakes,
     )
     return correct(
-        _("equal to the course's dense layer without bottleneck, in training and in eval mode.")
+        _(
+            "it does what the course's layer does without a bottleneck, in training mode and in "
+            "eval mode."
+        )
     )
 
 
@@ -144,7 +147,7 @@ def check_bottleneck_layer(layer: object) -> Feedback:
 
     cases = [(7, 3), (9, 2)]
     require_modules(layer, "MyBottleneckLayer", cases, DenseLayer, mistakes)
-    return correct(_("equal to the course's dense layer, in training and in eval mode."))
+    return correct(_("it does what the course's layer does, in training mode and in eval mode."))
 
 
 @checker

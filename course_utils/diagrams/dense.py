@@ -185,12 +185,12 @@ def densenet_row(net: DenseNet, side: int = 32) -> Sketch:
     row = _net_row(net, side)
     layers = len(first_of(DenseBlock, net).layers)
     text = _(
-        "From left to right: an image x, a 3×3 convolution, three dense blocks and two transitions "
-        "between them, BN, ReLU and global average pooling (GAP), a linear layer, the answer y. A "
-        "dense block is a frame with a stair of {bars} bars: each as high as the number of maps, "
-        "the {layers} layers adding a blue piece each. A transition, a funnel, has a 1×1 "
-        "convolution and an average pooling. Shapes: {shapes}. {total} parameters, {depth} layers "
-        "with weights."
+        "From left to right: an image x, a 3×3 convolution, three dense blocks with two "
+        "transitions between them, BN, ReLU and global average pooling (GAP), a linear layer, "
+        "the output y. A dense block is a frame around a staircase of {bars} bars, each as high "
+        "as its number of maps; each of the {layers} layers adds a blue piece. A transition, "
+        "drawn as a funnel, is a 1×1 convolution and an average pooling. The shapes are "
+        "{shapes}. The network has {total} parameters and {depth} weight layers."
     )
     return row.sketch.described(
         _("A DenseNet for CIFAR-10"),

@@ -269,10 +269,10 @@ def resnet(net: CifarNet, side: int = 32) -> Sketch:
     row.data("$y$")
     text = _(
         "From left to right: an image x of {image}, a 3×3 convolution with BN and ReLU, three "
-        "stages, global average pooling (GAP), a linear layer, {classes} answers. A stage is a "
-        "frame with {n} bars, its blocks, each with an orange arc over it, the shortcut; a square "
-        "on the arc is a 1×1 convolution, where the shape changes. Shapes: {shapes}. {total} "
-        "parameters, {depth} layers with weights."
+        "stages, global average pooling (GAP), a linear layer, {classes} outputs. A stage is a "
+        "frame around {n} bars, one per block; an orange arc over each bar is its shortcut, and "
+        "a square on the arc is a 1×1 convolution, where the shape changes. The shapes are "
+        "{shapes}. The network has {total} parameters and {depth} weight layers."
     )
     return row.sketch.described(
         _("The residual network of the course for CIFAR-10"),

@@ -92,8 +92,8 @@ def _depth_of_design(depth: int, /, design: Iterable[str] = (), **others: Any) -
     if depth != needed:
         raise ValueError(
             _(
-                "The design has {needed} layers with weights on its longest path, and the depth "
-                "asked for is {depth}: give the depth of the design."
+                "The longest path of the design has {needed} weight layers, but the depth asked "
+                "for is {depth}: give the depth of the design."
             ).format(needed=needed, depth=depth)
         )
 

@@ -171,8 +171,8 @@ def _kept(model: nn.Sequential, shape: Sequence[int]) -> list[tuple[nn.Module, M
     if all(maps is None for _layer, maps in kept):
         raise ValueError(
             _(
-                "There is no dense layer to convert: the model has no nn.Linear after an "
-                "nn.Flatten, and takes larger images as it is."
+                "There is no fully connected layer to convert: the model has no nn.Linear after "
+                "an nn.Flatten, so it already takes larger images."
             )
         )
     return kept

@@ -51,7 +51,7 @@ def layer_costs(
             _("Each layer needs a name, a number of parameters, of multiply-adds, and its kind.")
         )
     figure, panels = DescribedFigure.blank((9.0, 0.9 + 0.24 * len(names)), 1, 2, sharey=True)
-    kinds = {False: _("convolution"), True: _("dense layer")}
+    kinds = {False: _("convolution"), True: _("fully connected layer")}
     said = []
     for axes, values, what in (
         (panels[0], parameters, _("share of the parameters (%)")),
@@ -72,7 +72,10 @@ def layer_costs(
         of_dense = sum(share for share, one in zip(shares, dense, strict=True) if one)
         largest = int(np.argmax(shares))
         said.append(
-            _("{what}: dense layers {dense}; the largest is {name}, {largest}").format(
+            _(
+                "{what}: {dense} in the fully connected layers; the largest layer is {name}, "
+                "with {largest}"
+            ).format(
                 what=what,
                 dense=percent(of_dense / 100),
                 name=names[largest],

@@ -223,10 +223,10 @@ def published_beside(
             said.append(f"{family}, {source}: {listed_errors(depths, values)}")
         axes.legend(frameon=False, fontsize=7.5)
         axes.set_xticks([20, 32, 44, 56, 110] if axes is test else [8, 20, 32, 44, 56])
-    finish(training, _("depth (layers with weights)"), _("training error (%)"))
+    finish(training, _("depth (weight layers)"), _("training error (%)"))
     _error_scale(training)
     test.set_ylim(0, 20)
-    finish(test, _("depth (layers with weights)"), _("test error (%)"), _("published: CIFAR-10"))
+    finish(test, _("depth (weight layers)"), _("test error (%)"), _("published: CIFAR-10"))
     figure.description = _(
         "Left, mean training errors on one logarithmic axis, of this run and of published ones on "
         "CIFAR-10; right, published test errors. {said}."
@@ -266,7 +266,7 @@ def reference_beside(records: Sequence[Record], reference: Reference) -> Describ
     for axes, title, runs in zip(panels, titles, (records, reference.records), strict=True):
         said.append(f"{title}: {draw_error_by_depth(axes, runs)}")
         ylabel = _("training error (%)") if axes is panels[0] else ""
-        finish(axes, _("depth (layers with weights)"), ylabel, title)
+        finish(axes, _("depth (weight layers)"), ylabel, title)
     figure.description = _(
         "Training error against depth, a dot a seed and a line through the medians. Left, this "
         "run; right, a larger one ({machine}, commit {commit}). {said}."

@@ -65,8 +65,9 @@ def bottleneck_weights(
             "They cross at {maps} maps: the bottleneck costs weights below, and saves some above."
         ).format(maps=number(crossing, 4))
     figure.description = _(
-        "Two rising lines, weights of a dense layer against the maps that it reads, with and "
-        "without a bottleneck; the second starts higher and rises more slowly. {said}"
+        "Weights of a layer of a dense block against the number of maps that it reads, as two "
+        "straight lines. Without a bottleneck the line starts low and rises fast; with one it "
+        "starts higher and rises more slowly. {said}"
     ).format(said=said)
     return figure
 

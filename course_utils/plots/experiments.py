@@ -110,7 +110,7 @@ def error_by_depth(records: Sequence[Record], measure: str = "train_error") -> D
     name = _error_name(measure)
     figure, (axes,) = DescribedFigure.blank((6.4, 4.0))
     said = draw_error_by_depth(axes, records, measure)
-    finish(axes, _("depth (layers with weights)"), name)
+    finish(axes, _("depth (weight layers)"), name)
     figure.description = _(
         "{measure} against depth, a dot a seed and a line through the medians. {said}."
     ).format(measure=name.capitalize(), said=said)

@@ -57,6 +57,10 @@ def test_the_page_is_written_once(tmp_path: Path, capsys: pytest.CaptureFixture[
         ("des cartes d’attributs", ["carte d'attributs"]),
         ("Un réseau convolutif, des champs réceptifs.", []),
         ("*Very Deep Convolutional Networks*, le *mini-batch*", []),
+        ("On dit aussi « couche dense », que nous évitons.", []),
+        ("Une couche d'un bloc dense, une normalisation par lots (*batch normalisation*).", []),
+        ("La batch normalisation des couches denses", ["couche dense", "batch normalisation"]),
+        ("Ouvrez le carnet : sans remplissage, un mini-lot", ["mini-lot", "carnet", "remplissage"]),
     ],
 )
 def test_a_word_to_avoid_is_found_in_the_plural_and_over_the_end_of_a_line(
@@ -94,12 +98,19 @@ def test_emphasis_and_everyday_words_do_not_hide_or_make_a_term() -> None:
 def test_the_messages_use_the_words_of_the_glossary(house: str) -> None:
     with catalogue(house).open("rb") as file:
         entries = [entry for entry in read_po(file) if entry.id]
-    texts = [" ".join(e.string) if isinstance(e.string, tuple) else e.string for e in entries]
-    assert len(texts) > 100
-    assert [(text, words) for text in texts if (words := avoided_words(text, "fr"))] == []
+    for language, texts in (("en", [e.id for e in entries]), ("fr", [e.string for e in entries])):
+        said = [text if isinstance(text, str) else " ".join(text) for text in texts]
+        assert len(said) > 100
+        assert [(text, words) for text in said if (words := avoided_words(text, language))] == []
 
 
-@pytest.mark.parametrize(("readme", "language"), [("README.md", "en"), ("README.fr.md", "fr")])
-def test_the_readmes_use_the_words_of_the_glossary(readme: str, language: str) -> None:
-    text = (REPOSITORY / readme).read_text(encoding="utf-8")
-    assert avoided_words(text, language) == []
+PAGES = [
+    *sorted((REPOSITORY / "course" / "site" / "templates").rglob("*.*.md")),
+    *(REPOSITORY / name for name in ("README.md", "README.fr.md", "CONTRIBUTING.md")),
+]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_pages_use_the_words_of_the_glossary(path: Path) -> None:
+    language = "fr" if ".fr." in path.name else "en"
+    assert avoided_words(path.read_text(encoding="utf-8"), language) == []
