@@ -20,9 +20,11 @@ __all__ = [
     "LOCALE",
     "_",
     "add_catalogue",
+    "bracketed",
     "current_language",
     "duration",
     "listed",
+    "named",
     "ngettext",
     "number",
     "percent",
@@ -133,6 +135,24 @@ def listed(items: Iterable[str]) -> str:
     'one; two'
     """
     return _("; ").join(items)
+
+
+def named(name: object, value: object) -> str:
+    """A name and what goes with it.
+
+    >>> named("plain-8", "1%")
+    'plain-8: 1%'
+    """
+    return _("{name}: {value}").format(name=name, value=value)
+
+
+def bracketed(low: str, high: str) -> str:
+    """The ends of an interval, already written as the reader's language writes numbers.
+
+    >>> bracketed("1%", "3%")
+    '[1%, 3%]'
+    """
+    return _("[{low}, {high}]").format(low=low, high=high)
 
 
 def say(message: str, file: TextIO | None = None) -> None:

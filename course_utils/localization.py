@@ -31,7 +31,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from course_utils.arguments import checked_size, one_of
-from course_utils.i18n import _
+from course_utils.i18n import _, number
 
 __all__ = [
     "BoxAccuracy",
@@ -838,9 +838,9 @@ def _checked_maps(maps: Any, *, unit: bool) -> Tensor:
     if unit and (low < -RANGE_SLACK or high > 1 + RANGE_SLACK):
         raise ValueError(
             _(
-                "The maps go from {low:g} to {high:g}: expected values in [0, 1], as "
-                "CAM.normalized() gives."
-            ).format(low=low, high=high)
+                "The maps range from {low} to {high} instead of from 0 to 1: CAM.normalized() "
+                "gives maps that do."
+            ).format(low=number(low, 6), high=number(high, 6))
         )
     return stack.clamp(0, 1) if unit else stack
 
@@ -858,17 +858,21 @@ def _checked_levels(values: Any, what: str, interval: str = "[0, 1]") -> Tensor:
     low, high = float(levels.min()), float(levels.max())
     if low < 0 or high > 1 or (low == 0 and interval.startswith("(")):
         raise ValueError(
-            _("{what} go from {low:g} to {high:g}: expected values in {interval}.").format(
-                what=what, low=low, high=high, interval=interval
+            _("{what} range from {low} to {high}: they must lie in {interval}.").format(
+                what=what, low=number(low, 6), high=number(high, 6), interval=interval
             )
         )
     if (levels.diff() <= 0).any():
         place = int((levels.diff() <= 0).nonzero()[0])
         raise ValueError(
             _(
-                "{what} are out of order: {second:g} comes after {first:g}; give each once, from "
-                "the lowest to the highest."
-            ).format(what=what, first=float(levels[place]), second=float(levels[place + 1]))
+                "{what} are out of order, with {second} after {first}: give each once, from the "
+                "lowest to the highest."
+            ).format(
+                what=what,
+                first=number(float(levels[place]), 6),
+                second=number(float(levels[place + 1]), 6),
+            )
         )
     return levels
 

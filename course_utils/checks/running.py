@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from course_utils.answers import verdicts
 from course_utils.checks.feedback import Feedback, Stop
-from course_utils.i18n import _
+from course_utils.i18n import _, number
 
 __all__ = ["checker", "text_of"]
 
@@ -160,12 +160,12 @@ def _feedback_on(error: BaseException) -> Feedback:
     """What to say about an exception that the reader's answer raised."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if _is_readers(frame.filename)]
-    number, line = (own[-1].lineno, own[-1].line or "…") if own else ("?", "…")
+    place, line = (own[-1].lineno, own[-1].line or "…") if own else ("?", "…")
     if isinstance(error, _TimeUp):
         message = _(
             "Your code was still running after {seconds} seconds and was stopped at line {number} "
             "of its cell or file: `{line}`"
-        ).format(seconds=f"{_SECONDS:g}", number=number, line=line)
+        ).format(seconds=number(_SECONDS, 3), number=place, line=line)
         hint = _("Does a loop never end? Look at what should make its condition false.")
         return Feedback(False, message, hint)
     if _comes_from_a_stub(error, bool(own) and own[-1] is frames[-1]):
@@ -180,7 +180,7 @@ def _feedback_on(error: BaseException) -> Feedback:
     else:
         message = _(
             "Your code raised an exception ({error}) at line {number} of its cell or file: `{line}`"
-        ).format(error=what, number=number, line=line)
+        ).format(error=what, number=place, line=line)
     return Feedback(False, message, _advice(what))
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from course_utils.arguments import described
-from course_utils.i18n import _
+from course_utils.i18n import _, bracketed, number
 
 __all__ = ["Dataset", "Split", "statistics"]
 
@@ -181,7 +181,9 @@ class Split:
         if images.dtype == torch.float32:
             low, high = (float(extreme) for extreme in torch.aminmax(images))
             if not (low >= 0 and high <= 1):  # written so that NaN fails too
-                raise _refuse("images", _("float32 within [0, 1]"), f"[{low:g}, {high:g}]")
+                raise _refuse(
+                    "images", _("float32 within [0, 1]"), bracketed(number(low, 6), number(high, 6))
+                )
 
     def _check_labels(self) -> None:
         n = len(self)
@@ -199,7 +201,7 @@ class Split:
             if not bool(tensor.isfinite().all()):
                 raise _refuse(name, _("finite"), _("NaN or infinity"))
         if self.std.min() <= 0:
-            raise _refuse("std", _("positive"), f"{float(self.std.min()):g}")
+            raise _refuse("std", _("positive"), number(float(self.std.min()), 6))
 
     def _check_boxes(self) -> None:
         """Boxes, their labels and masks, each of the same number of objects an image."""

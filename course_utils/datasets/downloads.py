@@ -24,7 +24,7 @@ from torchvision.datasets.utils import calculate_md5, download_url
 
 from course_utils.arguments import flag, one_of, whole_number
 from course_utils.datasets.containers import Dataset, Split, statistics
-from course_utils.i18n import _, number
+from course_utils.i18n import _, listed, number
 
 __all__ = ["cifar10", "data_folder", "fashion_mnist"]
 
@@ -335,7 +335,7 @@ def _fetch(file: str, md5: str, addresses: tuple[str, ...], folder: str) -> None
         _(
             "{file} could not be downloaded ({reasons}): check the network and try again, or put "
             "the files in place by hand as data/README.md says."
-        ).format(file=file, reasons="; ".join(reasons))
+        ).format(file=file, reasons=listed(reasons))
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from course_utils.arguments import whole_number
 from course_utils.datasets.containers import Dataset, Split, statistics
 from course_utils.datasets.digits import CLASSES, NATIVE_SIZE, native_digits, parted_digits
-from course_utils.i18n import _
+from course_utils.i18n import _, number
 
 __all__ = ["digit_scenes"]
 
@@ -138,16 +138,24 @@ def _sides(digit_scale: object, size: int) -> tuple[float, float]:
         raise ValueError(
             _(
                 "digit_scale must be the smallest and the largest share of the scene's side, "
-                "with 0 < smallest <= largest <= 1, and is ({low:g}, {high:g})."
-            ).format(low=low, high=high)
+                "with 0 < smallest <= largest <= 1. Here the smallest is {low} and the largest "
+                "is {high}."
+            ).format(low=number(low, 6), high=number(high, 6))
         )
     cells = NATIVE_SIZE + 1
     if low * size < cells:
         raise ValueError(
             _(
-                "Digits of {side:.1f} pixels are not legible: at digit_scale {low:g} a digit takes "
-                "{cells} pixels from size={least} on; enlarge size (now {size}) or digit_scale."
-            ).format(side=low * size, low=low, cells=cells, least=math.ceil(cells / low), size=size)
+                "A digit of {side} pixels is not legible. With a digit_scale of {low}, a digit "
+                "gets the {cells} pixels that it needs from size={least} upwards: increase "
+                "size, which is {size} now, or digit_scale."
+            ).format(
+                side=number(low * size, 3),
+                low=number(low, 6),
+                cells=cells,
+                least=math.ceil(cells / low),
+                size=size,
+            )
         )
     return low * size, high * size
 
@@ -164,9 +172,9 @@ def _check_room(n_digits: int, sides: tuple[float, float], size: int) -> None:
     if n_digits > most:
         raise ValueError(
             _(
-                "{n_digits} digits as large as {share:g} of the scene's side do not fit without "
-                "overlap: take at most {most}, or a smaller digit_scale."
-            ).format(n_digits=n_digits, share=sides[1] / size, most=most)
+                "{n_digits} digits whose side can be {share} of the scene's do not fit without "
+                "overlap: ask for at most {most}, or for a smaller digit_scale."
+            ).format(n_digits=n_digits, share=number(sides[1] / size, 6), most=most)
         )
 
 

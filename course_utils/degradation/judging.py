@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from course_utils.experiments.families import net_name
 from course_utils.experiments.record import Record
 from course_utils.experiments.statistics import interval_text, paired_interval, points
-from course_utils.i18n import _, ngettext, number
+from course_utils.i18n import _, listed, ngettext, number
 
 __all__ = ["Change", "Plateau", "Scope", "Verdict", "verdict"]
 
@@ -55,7 +56,7 @@ class Change:
             else _("95% interval {interval}").format(interval=interval_text(*self.interval))
         )
         return _("{family}: {mean} points ({spread})").format(
-            family=self.family, mean=points(self.mean), spread=spread
+            family=net_name(self.family), mean=points(self.mean), spread=spread
         )
 
 
@@ -126,7 +127,7 @@ class Verdict:
             shallow=self.shallow,
             deep=self.deep,
             seeds=len(self.seeds),
-            changes=_("; ").join(map(str, self.changes.values())),
+            changes=listed(map(str, self.changes.values())),
         )
         return " ".join([self._conclusion(), facts, self._reach()])
 
@@ -170,7 +171,7 @@ class Verdict:
                 "its training error by less than two points."
             )
         moving = [
-            f"{family}-{depth}"
+            net_name(family, depth)
             for (family, depth), plateau in self.plateaus.items()
             if not plateau.is_reached
         ]
@@ -203,7 +204,7 @@ def _comparable(records: Sequence[Record]) -> None:
                 _(
                     "The family {family} has records with different options: give a verdict on "
                     "each choice of options by itself."
-                ).format(family=spec.family)
+                ).format(family=net_name(spec.family))
             )
 
 

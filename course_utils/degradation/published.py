@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from course_utils.i18n import _, current_language
+from course_utils.experiments.families import net_name
+from course_utils.i18n import _, current_language, listed
 
 __all__ = ["PublishedResult", "published"]
 
@@ -24,7 +26,7 @@ class PublishedResult:
         measure: what the number is, with its unit.
         value, spread: the number, and its standard deviation where one was printed.
         protocol: how it was obtained, in the reader's language.
-        source: where it was printed.
+        source: where it was printed, in the reader's language.
     """
 
     data: str
@@ -37,9 +39,15 @@ class PublishedResult:
     protocol: str
     source: str
 
+    @property
+    def label(self) -> str:
+        """The net as the reader's language calls it; a network with a name of its own keeps it."""
+        return self.net.replace("plain", net_name("plain"))
+
 
 @lru_cache
 def _table(language: str) -> tuple[PublishedResult, ...]:
+    words = {"replication": _("replication"), "table": _("table")}
     with (Path(__file__).parent / "published.csv").open(encoding="utf-8", newline="") as file:
         return tuple(
             PublishedResult(
@@ -51,7 +59,7 @@ def _table(language: str) -> tuple[PublishedResult, ...]:
                 float(row["value"]),
                 float(row["spread"]) if row["spread"] else None,
                 row[f"protocol_{language}"],
-                row["source"],
+                re.sub("replication|table", lambda word: words[word[0]], row["source"]),
             )
             for row in csv.DictReader(file)
         )
@@ -75,7 +83,7 @@ def published(data: str | None = None, measure: str | None = None) -> tuple[Publ
             _("No published figure for {data!r}, {measure!r}. There are: {known}.").format(
                 data=data,
                 measure=measure,
-                known="; ".join(sorted({f"{row.data}, {row.measure}" for row in table})),
+                known=listed(sorted({f"{row.data}, {row.measure}" for row in table})),
             )
         )
     return rows

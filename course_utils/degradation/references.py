@@ -42,6 +42,19 @@ class Reference:
             raise ValueError(_("A reference needs records: there are none."))
 
     @property
+    def title(self) -> str:
+        """What the pictures are, in the reader's language."""
+        titles = {
+            "digits 8×8 (scikit-learn), fp32": _("8×8 digits (scikit-learn), fp32"),
+            "digits 8×8 (scikit-learn), bf16": _("8×8 digits (scikit-learn), bf16"),
+            "CIFAR-10, the first 200 images of each file, 16×16": _(
+                "CIFAR-10, the first 200 images of each file, 16×16"
+            ),
+            "digit_scenes": _("scenes of digits"),
+        }
+        return titles.get(self.data, self.data)
+
+    @property
     def machine(self) -> str:
         """The accelerator, or else the processor, of the runs."""
         names = {r.machine.get("accelerator") or r.machine["processor"] for r in self.records}

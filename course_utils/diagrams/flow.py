@@ -22,7 +22,7 @@ from course_utils.diagrams.sketch import (
 )
 from course_utils.diagrams.style import MARGIN, MEDIUM, ROLES, SMALL, WIDEST
 from course_utils.diagrams.tracing import Graph, Operator, image_for, trace
-from course_utils.i18n import _
+from course_utils.i18n import _, listed, number
 
 __all__ = ["LARGEST", "Flow", "draw", "row_of"]
 
@@ -85,7 +85,7 @@ def draw(module: nn.Module, *inputs: Any, depth: int | None = None) -> Diagram:
     sketch = Flow(graph).sketch
     if sketch.extent().width > WIDEST - 2 * MARGIN:
         sketch = Flow(graph, along="y").sketch
-    name, said = type(module).__name__, "; ".join(said_of(graph))
+    name, said = type(module).__name__, listed(said_of(graph))
     text = _("A diagram of {name}, in the order in which it runs. {said}.")
     return Diagram(sketch.described(name, text, name=name, said=said))
 
@@ -116,7 +116,7 @@ def said_of(graph: Graph) -> list[str]:
             number=place, what=what, sources=sources, shape=shape
         )
         if operator.parameters:
-            text += _(", {number} parameters").format(number=grouped(operator.parameters))
+            text += _(", {number} parameters").format(number=number(operator.parameters, 15))
         said.append(text)
     return said
 

@@ -13,7 +13,7 @@ from course_utils.diagrams.flow import Flow
 from course_utils.diagrams.sketch import Area, Box, Sketch, grouped, shape_text
 from course_utils.diagrams.style import CARD, EDGE, FAINT, LARGE, MEDIUM, SHORTCUT, SMALL, Role
 from course_utils.diagrams.tracing import image_for, trace
-from course_utils.i18n import _
+from course_utils.i18n import _, listed, number
 from course_utils.models import count_parameters
 
 __all__ = [
@@ -257,7 +257,7 @@ def heads(
         sketch.label(length + 12, y, name, MEDIUM, align="left", bold=True)
         top = y + 42
     said = [
-        f"{', '.join(' '.join(each.lines) for each in graph[1:])} ({grouped(count)})"
+        f"{', '.join(' '.join(each.lines) for each in graph[1:])} ({number(count, 15)})"
         for graph, count in zip(graphs, counts, strict=True)
     ]
     text = _(
@@ -269,7 +269,7 @@ def heads(
         text,
         number=len(rows),
         shape=(channels, side, side),
-        said="; ".join(said),
+        said=listed(said),
     )
 
 

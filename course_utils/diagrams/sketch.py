@@ -35,6 +35,7 @@ from course_utils.diagrams.style import (
     STROKE,
     Role,
 )
+from course_utils.i18n import number
 from course_utils.plots.figure import DescribedFigure
 
 __all__ = [
@@ -348,7 +349,7 @@ class Sketch:
         Args:
             title: a few words.
             text: whole sentences, ``{name}`` where a value stands.
-            values: shapes and whole numbers, written as the pictures write them, or texts.
+            values: shapes, whole numbers or texts, written as the reader's language does.
         """
         self.title = title
         self.description = text.format(**{name: _said(value) for name, value in values.items()})
@@ -362,7 +363,7 @@ def _sized(line: str | tuple[str, float]) -> tuple[str, float]:
 def _said(value: Any) -> str:
     if isinstance(value, tuple):
         return shape_text(value)
-    return grouped(value) if isinstance(value, int) else str(value)
+    return number(value, 15) if isinstance(value, int) else str(value)
 
 
 class Diagram(DescribedFigure):

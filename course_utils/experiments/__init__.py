@@ -1,7 +1,7 @@
 """Any experiment: spec → net → run → record → store → sweep, on whatever machine there is."""
 
 from course_utils.experiments.ablation import Ablation, Difference, Effect, ablate, compare
-from course_utils.experiments.families import FAMILIES, composed
+from course_utils.experiments.families import FAMILIES, composed, net_name
 from course_utils.experiments.own import own, own_or
 from course_utils.experiments.record import Record
 from course_utils.experiments.results import results
@@ -26,6 +26,7 @@ __all__ = [
     "composed",
     "grid",
     "local_executor",
+    "net_name",
     "own",
     "own_or",
     "paired_interval",

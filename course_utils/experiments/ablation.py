@@ -19,7 +19,7 @@ from course_utils.experiments.spec import Spec
 from course_utils.experiments.statistics import CONFIDENCE, paired_interval, points
 from course_utils.experiments.store import Store
 from course_utils.experiments.sweeping import sweep
-from course_utils.i18n import _, number
+from course_utils.i18n import _, bracketed, listed, number
 from course_utils.tables import Table
 
 __all__ = ["Ablation", "Difference", "Effect", "ablate", "altered", "compare", "difference"]
@@ -58,7 +58,7 @@ def _lines(old: Any, new: Any) -> str:
         for kind, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
         if kind != "equal"
     ]
-    return "; ".join(differing)
+    return listed(differing)
 
 
 def _changed(base: Spec, name: str, change: Any) -> Spec:
@@ -100,7 +100,7 @@ def _changed(base: Spec, name: str, change: Any) -> Spec:
                 "The change {name!r} alters {number} choices at once ({choices}), so that nothing "
                 "could be said of one: make a change of each, or give a whole Spec to change "
                 "several."
-            ).format(name=name, number=len(choices), choices="; ".join(choices))
+            ).format(name=name, number=len(choices), choices=listed(choices))
         )
     return spec
 
@@ -131,8 +131,7 @@ class Difference:
     def __str__(self) -> str:
         if not any((*self.by_seed.values(), *self.interval)):
             return "0"
-        low, high = map(points, self.interval)
-        return f"{points(self.mean)}  [{low}, {high}]"
+        return f"{points(self.mean)}  {bracketed(*map(points, self.interval))}"
 
 
 def difference(
@@ -265,7 +264,7 @@ class Ablation:
             lines.append(
                 [
                     effect.name,
-                    "; ".join(effect.altered) or _("nothing"),
+                    listed(effect.altered) or _("nothing"),
                     str(effect.judged),
                     str(effect.train),
                     _signed(effect.parameters),

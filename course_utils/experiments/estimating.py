@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from course_utils.experiments.families import net_name
 from course_utils.experiments.interrupting import PATIENCE, postponed
 from course_utils.experiments.progress import news_of
 from course_utils.experiments.record import Record, describe_machine, peak_megabytes
@@ -192,7 +193,7 @@ def plan(
                 memory = _("{number} MB").format(number=number(round(one.megabytes), 6))
             cost = [duration(one.seconds), memory, sources[one.source]]
         done = sum(spec in found for spec in runs)
-        rows.append([f"{family}-{depth}", done, len(runs) - done, *cost])
+        rows.append([net_name(family, depth), done, len(runs) - done, *cost])
     return Table(
         [_("net"), _("in the store"), _("to do"), _("a run"), _("memory"), _("estimated from")],
         rows,

@@ -24,7 +24,7 @@ from course_utils.models.design import (
 )
 from course_utils.models.stages import StageSpec
 
-__all__ = ["FAMILIES", "Builder", "Family", "check_net", "composed", "family"]
+__all__ = ["FAMILIES", "Builder", "Family", "check_net", "composed", "family", "net_name"]
 
 Builder = Callable[..., nn.Module]
 """Called as ``builder(depth, in_channels=…, num_classes=…, **family_options)``."""
@@ -113,6 +113,30 @@ FAMILIES: dict[str, Family] = {
     "composed": Family(_composed, _depth_of_design),
     "own": Family(build_own, _checked_source),
 }
+
+
+def net_name(name: str, depth: int | None = None) -> str:
+    """A family, or its net of some depth, as the reader's language calls it.
+
+    Args:
+        name: of the family; one of the reader's own keeps it.
+        depth: of the net.
+
+    >>> from course_utils.i18n import speaking
+    >>> with speaking("fr"):
+    ...     net_name("plain", 56)
+    'ordinaire-56'
+    """
+    words = {
+        "plain": _("plain"),
+        "residual": _("residual"),
+        "dense": _("dense"),
+        "composed": _("composed"),
+        "own": _("own"),
+    }
+    word = words.get(name, name)
+    return word if depth is None else f"{word}-{depth}"
+
 
 _OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from course_utils.experiments.record import Record
 from course_utils.experiments.spec import Spec
-from course_utils.i18n import _, duration, percent
+from course_utils.i18n import _, duration, listed, named, percent
 
 __all__ = ["Bar", "Progress", "news_of"]
 
@@ -101,7 +101,7 @@ class Bar(Progress):
         if not again:
             self._done += self._cost(spec)
         outcome = _("tried again") if again else _("given up")
-        self.told(f"{spec}: {reason}; {outcome}")
+        self.told(listed([named(spec, reason), outcome]))
         self._refresh()
 
     def told(self, sentence: str) -> None:

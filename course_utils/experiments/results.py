@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import median
 
+from course_utils.experiments.families import net_name
 from course_utils.experiments.record import Record
 from course_utils.experiments.spec import Spec
 from course_utils.i18n import _, number, percent
@@ -55,7 +56,7 @@ def results(records: Iterable[Record]) -> Table:
 
 def _names(specs: Sequence[Spec]) -> list[str]:
     """Family and depth; where that is not enough, the choices that tell the nets apart too."""
-    names = [f"{spec.family}-{spec.depth}" for spec in specs]
+    names = [net_name(spec.family, spec.depth) for spec in specs]
     for name in set(names):
         alike = [place for place, other in enumerate(names) if other == name]
         choices = [specs[place].choices for place in alike]

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from course_utils.arguments import flag, one_of, whole_number
 from course_utils.datasets import NAMES
-from course_utils.experiments.families import check_net
+from course_utils.experiments.families import check_net, net_name
 from course_utils.i18n import _
 from course_utils.training import Augmentation, Schedule, best_precision
 
@@ -140,7 +140,7 @@ class Spec:
 
     def __str__(self) -> str:
         return _("{family}-{depth}, seed {seed}").format(
-            family=self.family, depth=self.depth, seed=self.seed
+            family=net_name(self.family), depth=self.depth, seed=self.seed
         )
 
 

@@ -7,7 +7,7 @@ from statistics import fmean, median, stdev
 
 from scipy.stats import t as student
 
-from course_utils.i18n import _, current_language, percent
+from course_utils.i18n import _, bracketed, current_language, percent
 
 __all__ = ["CONFIDENCE", "interval_text", "paired_interval", "points", "spread"]
 
@@ -51,7 +51,7 @@ def spread(shares: Sequence[float]) -> str:
     middle = percent(float(median(shares)))
     if len(shares) == 1:
         return middle
-    return f"{middle}  [{percent(min(shares))}, {percent(max(shares))}]"
+    return f"{middle}  {bracketed(percent(min(shares)), percent(max(shares)))}"
 
 
 def points(share: float, decimals: int = 1) -> str:

@@ -7,14 +7,14 @@ A line is written as a call, so the classes below have names of functions, as ``
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import ClassVar, Literal, get_args, get_type_hints
 
 from torch import nn
 
 from course_utils.arguments import flag, one_of, whole_number
-from course_utils.i18n import _
+from course_utils.i18n import _, listed, number
 from course_utils.models.blocks import BottleneckBlock, ConvBNReLU, stage
 from course_utils.models.densenet import BOTTLENECK, DenseBlock, Transition, checked_compression
 from course_utils.models.gap import Pool
@@ -71,10 +71,10 @@ class StageSpec(ABC):
 
     def __repr__(self) -> str:
         shown = []
-        for number, field in enumerate(fields(self)):  # type: ignore[arg-type]
+        for place, field in enumerate(fields(self)):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             if value != field.default:
-                first = number == 0 and field.default is MISSING
+                first = place == 0 and field.default is MISSING
                 shown.append(repr(value) if first else f"{field.name}={value!r}")
         return f"{self.kind}({', '.join(shown)})"
 
@@ -116,9 +116,9 @@ def _repeated(times: int, first: nn.Module, other: Callable[[], nn.Module]) -> n
     return nn.Sequential(first, *(other() for _block in range(times - 1)))
 
 
-def _bracket(layers: str, times: int, stride: int = 1) -> str:
+def _bracket(layers: Sequence[str], times: int, stride: int = 1) -> str:
     """A stage as the papers print it."""
-    repeated = f"[{layers}] × {times}" if times > 1 or ";" in layers else layers
+    repeated = f"[{listed(layers)}] × {times}" if times > 1 or len(layers) > 1 else layers[0]
     return f"{repeated}, /{stride}" if stride > 1 else repeated
 
 
@@ -168,7 +168,7 @@ class conv(_RepeatedSpec):
 
     def __str__(self) -> str:
         layer = f"{self.kernel_size}×{self.kernel_size}, {self.channels}"
-        return _bracket(layer, self.times, self.stride)
+        return _bracket([layer], self.times, self.stride)
 
 
 @dataclass(frozen=True, repr=False)
@@ -193,8 +193,8 @@ class plain(_RepeatedSpec):
         return stage(self.times, in_channels, self.channels, self.stride, None)
 
     def __str__(self) -> str:
-        layers = f"3×3, {self.channels}; 3×3, {self.channels}"
-        return f"plain {_bracket(layers, self.times, self.stride)}"
+        layers = [f"3×3, {self.channels}"] * 2
+        return f"{_('plain')} {_bracket(layers, self.times, self.stride)}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -218,7 +218,7 @@ class identity(_RepeatedSpec):
         return stage(self.times, in_channels, in_channels, 1, "A")
 
     def __str__(self) -> str:
-        return f"identity {_bracket('3×3; 3×3', self.times)}"
+        return f"{_('identity')} {_bracket(['3×3', '3×3'], self.times)}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -253,7 +253,7 @@ class projection(_RepeatedSpec):
         return stage(self.times, in_channels, self.channels, self.stride, self.shortcut)
 
     def __str__(self) -> str:
-        layers = f"3×3, {self.channels}; 3×3, {self.channels}"
+        layers = [f"3×3, {self.channels}"] * 2
         return f"projection {self.shortcut} {_bracket(layers, self.times, self.stride)}"
 
 
@@ -285,8 +285,8 @@ class bottleneck(_RepeatedSpec):
         )
 
     def __str__(self) -> str:
-        layers = f"1×1, {self.width}; 3×3, {self.width}; 1×1, {self.channels}"
-        return f"bottleneck {_bracket(layers, self.times, self.stride)}"
+        layers = [f"1×1, {self.width}", f"3×3, {self.width}", f"1×1, {self.channels}"]
+        return f"{_('bottleneck')} {_bracket(layers, self.times, self.stride)}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -326,8 +326,9 @@ class dense(MapsSpec):
         )
 
     def __str__(self) -> str:
-        narrowing = f"1×1, {BOTTLENECK * self.growth_rate}; " if self.bottleneck else ""
-        return f"dense [{narrowing}3×3, {self.growth_rate}] × {self.layers}"
+        narrowing = [f"1×1, {BOTTLENECK * self.growth_rate}"] if self.bottleneck else []
+        layers = listed([*narrowing, f"3×3, {self.growth_rate}"])
+        return f"{_('dense')} [{layers}] × {self.layers}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -358,7 +359,7 @@ class transition(MapsSpec):
         return Transition(in_channels, self.out_channels(in_channels))
 
     def __str__(self) -> str:
-        return f"transition [1×1, × {self.compression:g}], /2"
+        return f"transition [1×1, × {number(self.compression, 6)}], /2"
 
 
 @dataclass(frozen=True, repr=False)
@@ -382,7 +383,9 @@ class gap_head(StageSpec):
         return 1
 
     def __str__(self) -> str:
-        return f"global {self.pool}, linear"
+        return {"average": _("global average, linear"), "max": _("global maximum, linear")}[
+            self.pool
+        ]
 
 
 KINDS: dict[str, Callable[..., StageSpec]] = {

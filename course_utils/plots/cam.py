@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from course_utils.i18n import _, number
+from course_utils.i18n import _, listed, number
 from course_utils.models.receptive_field import Centres
 from course_utils.plots.figure import DescribedFigure
 
@@ -57,9 +57,10 @@ def denormalised(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     if not (low >= -RANGE_SLACK and high <= 1 + RANGE_SLACK):  # written so that NaN fails too
         raise ValueError(
             _(
-                "With this mean and deviation the pixels go from {low:.3g} to {high:.3g}: expected "
-                "[0, 1]; give the statistics that the images were normalised with."
-            ).format(low=low, high=high)
+                "With this mean and standard deviation the pixels range from {low} to {high} "
+                "instead of from 0 to 1: give the statistics that the images were normalised "
+                "with."
+            ).format(low=number(low, 3), high=number(high, 3))
         )
     return pixels.clamp(0, 1)
 
@@ -79,9 +80,9 @@ def _drawable(images: Tensor) -> NDArray[np.float32]:
     if not (low >= 0 and high <= 1):
         raise ValueError(
             _(
-                "The images go from {low:.3g} to {high:.3g}: expected pixels in [0, 1]; undo their "
+                "The images range from {low} to {high} instead of from 0 to 1: undo their "
                 "normalisation with denormalised(images, mean, std)."
-            ).format(low=low, high=high)
+            ).format(low=number(low, 3), high=number(high, 3))
         )
     colours: NDArray[np.float32] = pixels.float().movedim(1, -1).expand(-1, -1, -1, 3).numpy()
     return colours
@@ -316,4 +317,4 @@ def _described(description: str, names: Sequence[str], values: NDArray[np.floati
                 h=one.shape[0],
             )
         )
-    return f"{description} {'; '.join(said)}.".strip()
+    return f"{description} {listed(said)}.".strip()

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from course_utils.datasets.digit_sheets import Sheet
 from course_utils.detection import Finding
-from course_utils.i18n import _, number, percent
+from course_utils.i18n import _, listed, number, percent
 from course_utils.plots.figure import PALETTE, DescribedFigure, finish, style_of
 
 __all__ = ["layer_costs", "pixel_mixture", "sheet_answers"]
@@ -87,7 +87,7 @@ def layer_costs(
     panels[1].legend(frameon=False, loc="lower right")
     figure.description = _(
         "Two bars for each layer of a network, from the input to the output. {said}."
-    ).format(said="; ".join(said))
+    ).format(said=listed(said))
     return figure
 
 

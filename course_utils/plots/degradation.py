@@ -10,7 +10,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from course_utils.degradation import PublishedResult, Reference, published
 from course_utils.experiments import Ablation, Record
-from course_utils.i18n import _, number, percent
+from course_utils.experiments.families import net_name
+from course_utils.i18n import _, listed, named, number, percent
 from course_utils.plots.experiments import draw_error_by_depth, listed_errors, require_records
 from course_utils.plots.figure import (
     FAMILIES,
@@ -57,7 +58,7 @@ def interventions(ablation: Ablation) -> DescribedFigure:
         style = found if effect and effect.train.is_larger_than_noise else not_found
         axes.plot(values, [place] * len(values), **marks(style, markersize=6, alpha=0.8))
         axes.plot(median(values), place, "|", color=INK, markersize=18, zorder=4)
-        said.append(f"{name}: {percent(median(values) / 100)}")
+        said.append(named(name, percent(median(values) / 100)))
     finish(axes, _("training error (%)"), "")
     axes.set_xlim(-2, 100)
     name_rows(axes, list(rows))
@@ -72,7 +73,7 @@ def interventions(ablation: Ablation) -> DescribedFigure:
     figure.description = _(
         "Training error with each change, a mark a seed, a stroke at the median, and a grey band "
         "over the range of the control. Medians, from above: {said}."
-    ).format(said="; ".join(said))
+    ).format(said=listed(said))
     return figure
 
 
@@ -100,7 +101,9 @@ def rate_and_budget(records: Sequence[Record]) -> DescribedFigure:
                     continue
                 filled = {} if index else {"markerfacecolor": "white"}
                 style = family_style(family) | {"linestyle": ("--", "-", ":")[index % 3]} | filled
-                name = _("{family}, {steps} updates").format(family=family, steps=number(steps, 9))
+                name = _("{family}, {steps} steps").format(
+                    family=net_name(family), steps=number(steps, 9)
+                )
                 styles[name] = style
                 low, middle, high = (
                     [100 * of(errors) for errors in by_rate.values()] for of in (min, median, max)
@@ -108,7 +111,7 @@ def rate_and_budget(records: Sequence[Record]) -> DescribedFigure:
                 axes.fill_between(list(by_rate), low, high, color=style["color"], alpha=0.12, lw=0)
                 axes.plot(list(by_rate), middle, **style)
                 errors = listed_errors(by_rate, middle)
-                said.append(f"{family}-{depth}, {number(steps, 9)}: {errors}")
+                said.append(named(f"{net_name(family, depth)}, {number(steps, 9)}", errors))
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(rates))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _place: number(rate, 3)))
@@ -121,7 +124,7 @@ def rate_and_budget(records: Sequence[Record]) -> DescribedFigure:
     figure.description = _(
         "Training error against the learning rate, a panel a depth; medians of the seeds, bands "
         "from the lowest to the highest. {said}."
-    ).format(said="; ".join(said))
+    ).format(said=listed(said))
     return figure
 
 
@@ -175,12 +178,12 @@ def dose_response(
         axes.plot(doses, middle, **(style | {"marker": ""}))
         finish(axes, dose, label)
         values = zip(doses, middle, strict=True)
-        said.append(f"{label}: " + ", ".join(f"{number(v, 2)} → {number(m, 4)}" for v, m in values))
+        said.append(named(label, listed(f"{number(v, 2)} → {number(m, 4)}" for v, m in values)))
     panels[0].set_yscale("log")
     panels[1].set_ylim(-2, 100)
     figure.description = _(
         "Two panels against one dose, {dose}; a mark a seed, a line through the medians. {said}."
-    ).format(dose=dose, said="; ".join(said))
+    ).format(dose=dose, said=listed(said))
     return figure
 
 
@@ -201,11 +204,11 @@ def published_beside(
     """
     require_records(records)
     figure, (training, test) = DescribedFigure.blank((10.0, 4.4), 1, 2)
-    named = {_("this run: {data}").format(data=records[0].spec.dataset): records}
-    named |= {reference.data: reference.records for reference in others}
+    runs_of = {_this_run(records): records}
+    runs_of |= {reference.title: reference.records for reference in others}
     said = []
     drawn: list[tuple[str, str, list[tuple[int, float]]]] = []
-    for source, runs in named.items():
+    for source, runs in runs_of.items():
         for family in dict.fromkeys(run.spec.family for run in runs):
             errors: dict[int, list[float]] = {}
             for run in runs:
@@ -219,8 +222,8 @@ def published_beside(
             depths, values = zip(*sorted(points), strict=True)
             look = style_of(sources.index(source))
             style = look | {"color": family_style(family)["color"]}
-            axes.plot(depths, values, label=f"{family} – {source}", **style)
-            said.append(f"{family}, {source}: {listed_errors(depths, values)}")
+            axes.plot(depths, values, label=f"{net_name(family)} – {source}", **style)
+            said.append(named(f"{net_name(family)}, {source}", listed_errors(depths, values)))
         axes.legend(frameon=False, fontsize=7.5)
         axes.set_xticks([20, 32, 44, 56, 110] if axes is test else [8, 20, 32, 44, 56])
     finish(training, _("depth (weight layers)"), _("training error (%)"))
@@ -230,8 +233,15 @@ def published_beside(
     figure.description = _(
         "Left, mean training errors on one logarithmic axis, of this run and of published ones on "
         "CIFAR-10; right, published test errors. {said}."
-    ).format(said="; ".join(said))
+    ).format(said=listed(said))
     return figure
+
+
+def _this_run(records: Sequence[Record]) -> str:
+    """What the legends call the reader's own runs."""
+    spec = records[0].spec
+    titles = {"digits": _("digits"), "digit_scenes": _("scenes of digits"), "cifar10": "CIFAR-10"}
+    return _("this run: {data}").format(data=titles.get(spec.dataset, spec.dataset))
 
 
 def _published_lines(measure: str) -> list[tuple[str, str, list[tuple[int, float]]]]:
@@ -260,11 +270,11 @@ def reference_beside(records: Sequence[Record], reference: Reference) -> Describ
     figure, panels = DescribedFigure.blank((9.2, 3.9), 1, 2, sharey=True)
     said = []
     titles = (
-        _("this run: {data}").format(data=records[0].spec.dataset),
-        f"{reference.data}, {reference.date}",
+        _this_run(records),
+        f"{reference.title}, {reference.date}",
     )
     for axes, title, runs in zip(panels, titles, (records, reference.records), strict=True):
-        said.append(f"{title}: {draw_error_by_depth(axes, runs)}")
+        said.append(named(title, draw_error_by_depth(axes, runs)))
         ylabel = _("training error (%)") if axes is panels[0] else ""
         finish(axes, _("depth (weight layers)"), ylabel, title)
     figure.description = _(

@@ -13,9 +13,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import NullFormatter
 
-from course_utils.i18n import _, number
+from course_utils.experiments import net_name
+from course_utils.i18n import _, listed, number
 from course_utils.plots.figure import INK, DescribedFigure, family_style, finish
 from course_utils.plots.measurements import draw_median, lines
+from course_utils.plots.shape import shape_of
 
 __all__ = ["bottleneck_weights", "cut_maps", "gradient_profiles"]
 
@@ -100,14 +102,14 @@ def gradient_profiles(
     said = []
     for axes, (moment, nets) in zip(panels, norms.items(), strict=True):
         for name, runs in nets.items():
-            style = family_style(name.rsplit("-", 1)[0]) | {"markevery": 6}
-            middle = draw_median(axes, name, runs, style)
+            family, _dash, depth = name.rpartition("-")
+            label = f"{net_name(family)}-{depth}"
+            middle = draw_median(axes, label, runs, family_style(family) | {"markevery": 6})
             said.append(
-                _("{moment}, {name}: first {first}, last {last}, largest / smallest {span}").format(
+                _("{moment}, {net} {shape}, and the largest is {span} times the smallest").format(
                     moment=moment,
-                    name=name,
-                    first=number(middle[0], 3),
-                    last=number(middle[-1], 3),
+                    net=label,
+                    shape=shape_of(middle, range(1, len(middle) + 1), logarithmic=True),
                     span=number(float(middle.max() / middle.min()), 3),
                 )
             )
@@ -118,7 +120,7 @@ def gradient_profiles(
     figure.description = _(
         "Norm of the gradient of each convolution, logarithmic scale, one panel per moment of the "
         "training, one line per net. {said}."
-    ).format(said="; ".join(said))
+    ).format(said=listed(said))
     return figure
 
 
@@ -162,7 +164,7 @@ def cut_maps(losses: Tables, intact: float) -> DescribedFigure:
         "Tables of coloured squares, a column a block. Each square is the loss when one layer no "
         "longer reads one source; with nothing cut it is {intact}. T is the transition after the "
         "block. Ranges: {ranges}."
-    ).format(intact=number(intact, 2), ranges=", ".join(said))
+    ).format(intact=number(intact, 2), ranges=listed(said))
     return figure
 
 

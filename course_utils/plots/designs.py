@@ -8,7 +8,7 @@ from statistics import median
 from matplotlib.axes import Axes
 
 from course_utils.experiments import Ablation, Record
-from course_utils.i18n import _, percent
+from course_utils.i18n import _, listed, named, percent
 from course_utils.models import Summary
 from course_utils.plots.figure import INK, DescribedFigure, finish, marks, name_rows, span, style_of
 
@@ -80,7 +80,7 @@ def error_against_cost(
     chosen_by = all(run.validation_error is not None for of in runs.values() for run in of)
     judge = _("validation error") if chosen_by else _("test error")
     figure, panels = DescribedFigure.blank((9.4, 4.2), 1, len(costs), sharey=True)
-    said = [f"{name}: {percent(error)}" for name, error in zip(runs, errors, strict=True)]
+    said = [named(name, percent(error)) for name, error in zip(runs, errors, strict=True)]
     for axes, (cost, (label, unit)) in zip(panels, costs.items(), strict=True):
         prices = [getattr(of[0], cost) / unit for of in runs.values()]
         front = pareto_front(prices, errors)
@@ -109,7 +109,7 @@ def error_against_cost(
         "Two panels: {error} against the number of parameters and against multiply-adds, a "
         "marker a network (median of the seeds) with a bar from the lowest to the highest seed, "
         "and a line through those that no other dominates. Medians and fronts: {said}."
-    ).format(error=judge, said="; ".join(said))
+    ).format(error=judge, said=listed(said))
     return figure
 
 
@@ -173,7 +173,7 @@ def stage_costs(summary: Summary) -> DescribedFigure:
     figure.description = _(
         "Three bar charts, a bar a stage from input to output: its share of the parameters, of the "
         "multiply-adds and of the activations kept for the gradient. {said}."
-    ).format(said="; ".join(said))
+    ).format(said=listed(said))
     return figure
 
 

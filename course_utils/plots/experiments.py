@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from course_utils.arguments import one_of
 from course_utils.experiments import Record
-from course_utils.i18n import _, number, percent
+from course_utils.experiments.families import net_name
+from course_utils.i18n import _, listed, named, number, percent
 from course_utils.plots.figure import (
     INK,
     DescribedFigure,
@@ -22,6 +23,7 @@ from course_utils.plots.figure import (
     style_of,
 )
 from course_utils.plots.measurements import draw_median
+from course_utils.plots.shape import shape_of
 
 __all__ = [
     "draw_error_by_depth",
@@ -78,13 +80,11 @@ def learning_curves(records: Sequence[Record]) -> DescribedFigure:
             tests = 100 * np.median([run.test_errors for run in runs], 0)
             hollow = marks(style, markersize=5, markerfacecolor="white")
             axes.plot(runs[0].epochs, tests, **hollow)
-            first, last = (percent(middle[place] / 100) for place in (0, -1))
-            said.append(
-                _("{family} {depth}: {first} to {last}").format(
-                    family=name, depth=depth, first=first, last=last
-                )
+            shape = shape_of(
+                middle, range(1, len(middle) + 1), write=lambda error: percent(error / 100)
             )
-        finish(axes, _("epoch"), _("error (%)") if axes is panels[0] else "", name)
+            said.append(_("{name} {shape}").format(name=net_name(name, depth), shape=shape))
+        finish(axes, _("epoch"), _("error (%)") if axes is panels[0] else "", net_name(name))
         axes.set_ylim(-3, 100)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend(frameon=False, fontsize=9, loc="center right")
@@ -92,7 +92,7 @@ def learning_curves(records: Sequence[Record]) -> DescribedFigure:
         "Learning curves, one panel a family. Training error while learning, median of the seeds, "
         "from the first epoch to the last: {said}. Bands go from the lowest to the highest seed; "
         "hollow markers are the test error."
-    ).format(said="; ".join(said))
+    ).format(said=listed(said))
     return figure
 
 
@@ -128,18 +128,18 @@ def draw_error_by_depth(axes: Axes, records: Sequence[Record], measure: str = "t
             errors = [100 * getattr(run, measure) for run in runs]
             axes.plot([depth] * len(runs), errors, **marks(style, alpha=0.55))
         axes.plot(list(groups), medians, **(style | {"marker": ""}))
-        axes.plot([], [], label=name, **style)
-        said.append(f"{name}: {listed_errors(groups, medians)}")
+        axes.plot([], [], label=net_name(name), **style)
+        said.append(named(net_name(name), listed_errors(groups, medians)))
     axes.set_xticks(sorted({record.spec.depth for record in records}))
     axes.set_ylim(-3, 100)
     axes.legend(frameon=False)
-    return "; ".join(said)
+    return listed(said)
 
 
 def listed_errors(depths: Iterable[float], errors: Iterable[float]) -> str:
-    """Errors in percent, each with its depth."""
+    """Errors in percent, each with its depth or its rate."""
     return ", ".join(
-        _("{error} at {depth}").format(error=percent(error / 100), depth=depth)
+        _("{error} at {depth}").format(error=percent(error / 100), depth=number(depth, 3))
         for depth, error in zip(depths, errors, strict=True)
     )
 
@@ -174,7 +174,7 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
             y = [100 * getattr(run, measure) for run in runs]
             axes.plot(x, y, **marks(style, alpha=0.45))
             large = marks(style, markersize=11, markerfacecolor="none", markeredgewidth=1.8)
-            axes.plot(median(x), median(y), label=f"{family}-{depth}", **large)
+            axes.plot(median(x), median(y), label=net_name(family, depth), **large)
         axes.set_yscale("symlog", linthresh=0.1)
         finish(axes, label, error if axes is panels[0] else "")
         axes.set_xlim(left=0)
@@ -185,7 +185,7 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
         errors = [getattr(run, measure) for run in runs]
         said.append(
             _("{name}: {error} (from {low} to {high}), {parameters} parameters, {macs}").format(
-                name=f"{family}-{depth}",
+                name=net_name(family, depth),
                 error=percent(median(errors)),
                 low=percent(min(errors)),
                 high=percent(max(errors)),
@@ -198,7 +198,7 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
     figure.description = _(
         "{measure} against three costs, a panel each: parameters, multiply-adds, training time. "
         "A small mark a run, a large one for the medians of a net. {said}."
-    ).format(measure=error.capitalize(), said="; ".join(said))
+    ).format(measure=error.capitalize(), said=listed(said))
     return figure
 
 
@@ -227,12 +227,11 @@ def train_against_test(records: Sequence[Record]) -> DescribedFigure:
                 facecolor="none",
                 edgecolor=style["color"],
                 linewidth=1.4,
-                label=f"{name} {depth}",
+                label=net_name(name, depth),
             )
             said.append(
-                _("{family} {depth}: training {train}, test {test}").format(
-                    family=name,
-                    depth=depth,
+                _("{net}: training {train}, test {test}").format(
+                    net=net_name(name, depth),
                     train=percent(median(train) / 100),
                     test=percent(median(test) / 100),
                 )
@@ -246,5 +245,5 @@ def train_against_test(records: Sequence[Record]) -> DescribedFigure:
     figure.description = _(
         "Test error against training error, a mark a run, with the diagonal where both are equal. "
         "Medians: {said}."
-    ).format(said="; ".join(said))
+    ).format(said=listed(said))
     return figure

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from course_utils.i18n import _, number, percent
+from course_utils.i18n import _, listed, named, percent
 from course_utils.plots.figure import DescribedFigure, finish, marks, name_rows, span, style_of
+from course_utils.plots.shape import shape_of
 
 __all__ = ["draw_median", "error_dots", "lines", "score_ladder"]
 
@@ -32,7 +33,7 @@ def lines(
         xlabel, ylabel: what the axes are, with units.
         x: ``(points,)`` positions; 1, 2, 3 … by default.
         logarithmic: draw the vertical axis on a logarithmic scale.
-        description: what there is to see; the first and last median of each line follow it.
+        description: what there is to see; the axes and the shape of each line follow it.
 
     Raises:
         ValueError: nothing to draw, or repetitions of different lengths.
@@ -43,9 +44,10 @@ def lines(
     said = []
     for index, (name, values) in enumerate(series.items()):
         middle = draw_median(axes, name, values, style_of(index), x)
+        where = range(1, len(middle) + 1) if x is None else x
         said.append(
-            _("{name}: from {first} to {last}").format(
-                name=name, first=number(middle[0], 3), last=number(middle[-1], 3)
+            _("{name} {shape}").format(
+                name=name, shape=shape_of(middle, where, logarithmic=logarithmic)
             )
         )
     if logarithmic:
@@ -54,7 +56,8 @@ def lines(
     if x is None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=9)
-    figure.description = f"{description} {xlabel} / {ylabel}. {'; '.join(said)}.".strip()
+    about = _("Horizontal axis: {x}. Vertical axis: {y}.").format(x=xlabel, y=ylabel)
+    figure.description = f"{description} {about} {listed(said)}.".strip()
     return figure
 
 
@@ -131,13 +134,13 @@ def error_dots(
             middle = float(np.median(percents))
             ends = (center - 0.38 * width, center + 0.38 * width)
             axes.hlines(middle, *ends, color=style["color"], lw=2)
-            said.append(f"{group}, {name}: {percent(middle / 100)}")
+            said.append(named(f"{group}, {name}", percent(middle / 100)))
     finish(axes, xlabel, ylabel)
     axes.set_xticks(range(len(errors)), list(errors))
     axes.set_xlim(-0.5, len(errors) - 0.5)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     figure.name_marks(styles, columns=3)
-    figure.description = f"{description} {'; '.join(said)}.".strip()
+    figure.description = f"{description} {listed(said)}.".strip()
     return figure
 
 
@@ -166,10 +169,10 @@ def score_ladder(
         for name, values in row.items():
             low, middle, high = np.quantile(100 * np.asarray(values, float), (0, 0.5, 1))
             span(axes, low, middle, high, place, styles[name])
-            said.append(f"{measure}, {name}: {percent(middle / 100)}")
+            said.append(named(f"{measure}, {name}", percent(middle / 100)))
     axes.set_xlim(0, 100)
     finish(axes, xlabel, "")
     name_rows(axes, list(scores))
     figure.name_marks(styles, columns=4)
-    figure.description = f"{description} {'; '.join(said)}.".strip()
+    figure.description = f"{description} {listed(said)}.".strip()
     return figure
