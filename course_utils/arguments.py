@@ -48,8 +48,8 @@ def known_options(name: str, loader: Callable[..., Any], options: Mapping[str, A
         if option not in valid:
             raise TypeError(
                 _(
-                    'The data set "{name}" has no option {option!r}: '
-                    "its options are {options}; correct the name or leave it out."
+                    "The data set “{name}” has no option {option!r}: its options are {options}. "
+                    "Correct the name, or leave it out."
                 ).format(name=name, option=option, options=", ".join(valid))
             )
 
@@ -117,15 +117,15 @@ def checked_images(images: object) -> Tensor:
     """
     if not isinstance(images, Tensor):
         raise TypeError(
-            _("The images are a {type}: expected a torch.Tensor (B, C, H, W).").format(
-                type=type(images).__name__
-            )
+            _(
+                "The images are of type {type}, and should be a torch.Tensor of shape (B, C, H, W)."
+            ).format(type=type(images).__name__)
         )
     if images.dim() != 4:
         raise ValueError(
             _(
-                "The images have shape {shape}: expected (B, C, H, W); a single image takes "
-                "image[None]."
+                "The images have shape {shape} instead of (B, C, H, W): write image[None] for a "
+                "single image."
             ).format(shape=tuple(images.shape))
         )
     return images
@@ -139,7 +139,7 @@ def checked_module(model: object) -> nn.Module:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(
-            _("The model is a {type}: expected a torch.nn.Module.").format(
+            _("The model is of type {type}, and should be a torch.nn.Module.").format(
                 type=type(model).__name__
             )
         )
@@ -172,12 +172,14 @@ def checked_size(size: int | Sequence[int]) -> tuple[int, int]:
     pair = tuple(size) if isinstance(size, list | tuple) else (size, size)
     if any(isinstance(side, bool) or not isinstance(side, numbers.Integral) for side in pair):
         raise TypeError(
-            _("A size is one integer or (height, width) in pixels, not {size}.").format(
+            _("A size is an integer or a pair (height, width), in pixels, not {size}.").format(
                 size=repr(size)
             )
         )
     if len(pair) != 2 or min(pair) < 1:
         raise ValueError(
-            _("A size is one positive integer or (height, width), not {size}.").format(size=size)
+            _("A size is a positive integer or a pair (height, width), not {size}.").format(
+                size=size
+            )
         )
     return int(pair[0]), int(pair[1])

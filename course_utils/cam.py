@@ -63,7 +63,7 @@ class Source:
             return (0.0, 1.0), (0.0, 1.0)
         if self.layer is None:
             raise ValueError(
-                _("No module of the model gives the features, so that their places are not known.")
+                _("No module of the model outputs the features, so their positions are not known.")
             )
         return cell_centres(self.model, self.shape, self.layer, self.cells)
 
@@ -113,8 +113,8 @@ class CAM:
         if self.source is None or self.maps.shape[-2:] != self.source.cells:
             raise ValueError(
                 _(
-                    "Where the cells of these maps are is not known: ask the maps that "
-                    "class_activation_maps returns, before they are resized."
+                    "The positions of the cells of these maps are not known: ask the maps that "
+                    "class_activation_maps returns, before resizing them."
                 )
             )
         return self.source.centres
@@ -150,8 +150,8 @@ class CAM:
         if self.classes is not None:
             raise ValueError(
                 _(
-                    "The classes of these maps are already chosen: call select on the maps of all "
-                    "the classes, as class_activation_maps returns them."
+                    "These maps are of classes that are already chosen: call select on the maps "
+                    "of all the classes, as class_activation_maps returns them."
                 )
             )
         chosen = class_index(classes, self.logits).to(self.maps.device)
@@ -269,7 +269,7 @@ def class_index(classes: Any, logits: Tensor) -> Tensor:
         index = index.expand(batch)
     if index.dim() > 2 or len(index) != batch or index.numel() == 0:
         raise ValueError(
-            _("Classes of shape {shape} do not fit: {expected}.").format(
+            _("Classes of shape {shape} cannot be used: {expected}.").format(
                 shape=tuple(index.shape), expected=expected
             )
         )
@@ -346,8 +346,8 @@ def class_activation_maps(
     if h * w <= COARSE_CELLS:
         warnings.warn(
             _(
-                "The maps are only {h}x{w}: they cannot show where an object is; use larger images "
-                "or a network that keeps more resolution."
+                "The maps have only {h}×{w} cells, too few to show where an object is: use "
+                "larger images, or a network that keeps more resolution."
             ).format(h=h, w=w),
             stacklevel=2,
         )
@@ -360,15 +360,15 @@ def check_images(images: Tensor, model: nn.Module) -> None:
     checked_images(images)
     if images.numel() == 0:
         raise ValueError(
-            _("The images have shape {shape}: expected at least one image and one pixel.").format(
+            _("The images have shape {shape}: give at least one image and one pixel.").format(
                 shape=tuple(images.shape)
             )
         )
     if any(tensor.is_meta for tensor in (images, *model.parameters(), *model.buffers())):
         raise ValueError(
             _(
-                "On the meta device there are shapes and no numbers, and so no maps: load the "
-                "images and the model's weights on the CPU or on an accelerator."
+                "The meta device has shapes but no numbers, and so no maps: load the images and "
+                "the model's weights on the CPU or on an accelerator."
             )
         )
     # The sum meets every NaN and infinity in one pass; it may also overflow by itself, so only a
@@ -387,23 +387,23 @@ def _explain_mismatch(model: nn.Module, images: Tensor, error: RuntimeError) -> 
     if first.device != images.device:
         raise ValueError(
             _(
-                "The images are on {images} and the model on {model}: move one of them, "
-                "for example images.to('{model}')."
+                "The images are on {images} and the model is on {model}: move one of them, for "
+                "instance with images.to('{model}')."
             ).format(images=str(images.device), model=str(first.device))
         ) from error
     if first.dtype != images.dtype and not torch.is_autocast_enabled(images.device.type):
         raise TypeError(
             _(
-                "The images are {images} and the model's weights {model}: convert the images with "
-                "images.to({model})."
+                "The images are of type {images} and the model's weights of type {model}: "
+                "convert the images with images.to({model})."
             ).format(images=images.dtype, model=first.dtype)
         ) from error
     stem = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     if stem is not None and stem.in_channels != images.shape[1]:
         raise ValueError(
             _(
-                "The images have shape {shape} and the model's first convolution takes {channels} "
-                "channels: expected (B, {channels}, H, W)."
+                "The images have shape {shape}, and the model's first convolution takes (B, "
+                "{channels}, H, W)."
             ).format(shape=tuple(images.shape), channels=stem.in_channels)
         ) from error
 
@@ -438,7 +438,7 @@ def _checked_error(maps: Tensor, logits: Tensor, head: Head, *, bias: bool) -> f
     if not math.isfinite(difference):
         raise ValueError(
             _(
-                "The model's features or logits are NaN or infinite, although the images are "
+                "The model's features or logits are NaN or infinite although the images are "
                 "finite: check the model's weights."
             )
         )
@@ -456,9 +456,9 @@ def _checked_error(maps: Tensor, logits: Tensor, head: Head, *, bias: bool) -> f
         return error
     raise ValueError(
         _(
-            "The maps' means and the logits differ by {error} of the largest logit (at most "
-            "{tolerance} was expected): something changes the features or the logits out of "
-            "sight, such as a hook or an operation in place after the pooling."
+            "The means of the maps and the logits differ by {error} times the largest logit, "
+            "where {tolerance} is the most allowed: something changes the features or the "
+            "logits out of sight, such as a hook or an in-place operation after the pooling."
         ).format(error=number(error, 2), tolerance=number(tolerance, 2))
     )
 

@@ -41,7 +41,7 @@ def new_parser(program: str) -> tuple[argparse.ArgumentParser, Any]:
     """The parser of ``python -m program``, and what :func:`add_command` adds its commands to."""
     parser = argparse.ArgumentParser(
         prog=f"python -m {program}",
-        description=_("The course's commands; each has a --help of its own, with an example."),
+        description=_("The commands of the course; each has its own --help, with an example."),
         allow_abbrev=False,
     )
     _add_common(parser, LANGUAGES, _("language of the messages"))
@@ -136,7 +136,7 @@ def carry_out(
             warnings.showwarning = _show_warning
             return handler(arguments)
     except KeyboardInterrupt:
-        say(_("Interrupted: what was finished is kept."), sys.stderr)
+        say(_("Interrupted. What had finished is kept."), sys.stderr)
         return INTERRUPTED
     except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         if arguments.debug:

@@ -123,13 +123,13 @@ def explore(
     height, width = cam.source.shape[1:]
     if image.dim() != 3 or tuple(image.shape[1:]) != (height, width):
         raise ValueError(
-            _("The image has shape {found}: expected (3, {height}, {width}).").format(
+            _("The image has shape {found}, and should have (3, {height}, {width}).").format(
                 found=tuple(image.shape), height=height, width=width
             )
         )
     if names and len(names) != classes:
         raise ValueError(
-            _("Expected a name for each of the {expected} classes; found {found}.").format(
+            _("Give one name per class, {expected} in all: there are {found}.").format(
                 found=len(names), expected=classes
             )
         )
@@ -187,10 +187,14 @@ def _words() -> dict[str, str]:
         "none": _("no other"),
         "opacity": _("Opacity"),
         "caption": _("{name}: logit {logit}, probability {chance}"),
-        "picture": _("Map of {name}, logit {logit}. The arrow keys move from cell to cell."),
-        "point": _("Point at a cell, or move with the arrow keys: here is what it argues for."),
+        "picture": _(
+            "Map of {name}, with a logit of {logit}. The arrow keys move from cell to cell."
+        ),
+        "point": _(
+            "Point at a cell, or move with the arrow keys: you will read here what it argues for."
+        ),
         "reading": _(
-            "Row {row}, column {column}, which reads {height}×{width} pixels (dashed). It argues "
-            "for {best}; and against {worst}."
+            "The cell in row {row}, column {column} reads {height}×{width} pixels (dashed "
+            "frame). It argues for {best}, and against {worst}."
         ),
     }

@@ -154,7 +154,8 @@ def _named_layers(model: nn.Module, layer: str | None) -> dict[str, nn.Module]:
     if layer is not None and layer not in names:
         raise ValueError(
             _(
-                "There is no layer {layer!r}: it is a name of model.named_modules(), as {some}."
+                "There is no layer {layer!r}: give a name from model.named_modules(), such as "
+                "{some}."
             ).format(layer=layer, some=", ".join(map(repr, list(names)[-3:])))
         )
     return names
@@ -211,14 +212,14 @@ def _last_that_counts(
     if layer is None:
         raise ValueError(
             _(
-                "No layer of this network keeps positions on which its answer depends by way of "
-                "gradients, so that there is nothing to map."
+                "No layer of this network keeps positions that its output depends on through "
+                "gradients, so there is nothing to map."
             )
         )
     raise ValueError(
         _(
-            "What the layer {layer!r} answers has no positions, or the logits do not depend on "
-            "them: choose another layer, or none to have the last that will do."
+            "The output of the layer {layer!r} has no positions, or the logits do not depend on "
+            "them: choose another layer, or none to take the last suitable one."
         ).format(layer=layer)
     )
 

@@ -101,8 +101,8 @@ def logits_of(answer: Any, entry: str | int | None) -> Tensor:
     if not isinstance(logits, Tensor):
         raise ValueError(
             _(
-                "The model answers a {type}, not a tensor of logits: entry=… says where they are, "
-                "and is one of {entries}."
+                "The model returns a {type}, not a tensor of logits: say where they are with "
+                "entry=…, one of {entries}."
             ).format(type=type(answer).__name__, entries=", ".join(map(repr, entries)) or "–")
         )
     return logits
@@ -487,8 +487,9 @@ def _find_head(
     ):
         raise ValueError(
             _(
-                "The model pools features of shape {features} and answers {output} for {images} "
-                "images: expected one row of pooled features and one row of logits for each image."
+                "For {images} images, the model averages features of shape {features} and "
+                "returns {output}, where each image should have one row of averages and one row "
+                "of logits."
             ).format(features=tuple(features.shape), output=tuple(logits.shape), images=len(images))
         )
     layer = None if way.layer is None else names.get(way.layer)
@@ -527,7 +528,7 @@ def _linear_name(linear: _Linear, names: Mapping[nn.Module, str]) -> str:
 def _why_not(way: _Way | None, names: Mapping[nn.Module, str]) -> str:
     """What the model's head is instead of average pooling and then one linear layer."""
     if way is None or way.left > 1:
-        return _("No linear layer was seen to make the logits of the averages of a feature map")
+        return _("No linear layer was seen to turn the averages of feature maps into logits")
     linears = [step for step in way.steps if isinstance(step, _Linear)]
     operations = [step for step in way.steps if isinstance(step, str)]
     if not linears:
@@ -536,11 +537,11 @@ def _why_not(way: _Way | None, names: Mapping[nn.Module, str]) -> str:
                 operation=operations[0]
             )
         if way.pooling == "maximum":
-            return _("The model ends in global max pooling without a linear layer after it")
+            return _("The model ends with a global maximum, and no linear layer after it")
         if way.is_rectified:
             return _(
-                "The model pools after a ReLU and no linear layer follows (as SqueezeNet does), so "
-                "no weights tie the features to the logits"
+                "The model averages after a ReLU, with no linear layer to follow (as in "
+                "SqueezeNet), so no weights tie the features to the logits"
             )
         return _(
             "No linear layer follows the pooling (maps that are pooled straight into logits are "
@@ -557,10 +558,11 @@ def _why_not(way: _Way | None, names: Mapping[nn.Module, str]) -> str:
             "The head reads the flattened {shape} map (as VGG's does) instead of its average"
         ).format(shape="x".join(map(str, way.features.shape[1:])))
     if way.pooling == "maximum":
-        return _("The head reads global max pooling instead of the average")
+        return _("The head reads the global maximum instead of the average")
     if way.pooling == "part":
         return _(
-            "The average pooling before `{linear}` does not count every position of the map alike"
+            "The average pooling before `{linear}` does not give every position of the map the "
+            "same weight"
         ).format(linear=linear)
     if len(linears) > 1:
         return _(

@@ -73,8 +73,8 @@ class Lesson:
             return found
         raise FileNotFoundError(
             _(
-                "This notebook is not in the course's folder, where its exercises are listed: "
-                "there is no lesson in {folder}."
+                "The list of exercises is in the course's folder, and this notebook is outside "
+                "it: there is no lesson in {folder}."
             ).format(folder=folder)
         )
 

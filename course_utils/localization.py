@@ -213,7 +213,7 @@ def iou(a: Any, b: Any) -> Tensor:
         raise ValueError(
             _(
                 "Boxes of shapes {a} and {b} cannot be compared pair by pair: give as many of "
-                "each, or iou(a[:, None], b) for each with each."
+                "each, or write iou(a[:, None], b) to compare each with each."
             ).format(a=tuple(first.shape), b=tuple(second.shape))
         ) from error
     return _iou(first, second)
@@ -430,7 +430,7 @@ def pixel_average_precision(
     scores, positive = stack[counted], foreground[counted]  # (P,), (P,)
     if not positive.any():
         raise ValueError(
-            _("The masks hold no foreground pixel: precision and recall need at least one.")
+            _("The masks hold no pixel of an object, and precision and recall need at least one.")
         )
     if thresholds is None and convention == "standard":
         levels, place = torch.unique(scores, return_inverse=True)
@@ -830,8 +830,8 @@ def _checked_maps(maps: Any, *, unit: bool) -> Tensor:
     if stack.dim() != 3 or stack.numel() == 0:
         raise ValueError(
             _(
-                "The maps have shape {shape}: expected (N, H, W), at least one map for one class "
-                "an image, at the size of the images."
+                "The maps have shape {shape} instead of (N, H, W): give at least one map, one "
+                "class per image, at the size of the images."
             ).format(shape=tuple(stack.shape))
         )
     low, high = float(stack.min()), float(stack.max())
@@ -909,15 +909,15 @@ def _checked_boxes(boxes: Any, size: Sequence[int], count: int | None = None) ->
     height, width = size
     if corners.dim() not in (2, 3) or corners.numel() == 0:
         raise ValueError(
-            _("The boxes have shape {shape}: expected (N, 4) or (N, D, 4).").format(
+            _("The boxes have shape {shape}, and should have (N, 4) or (N, D, 4).").format(
                 shape=tuple(corners.shape)
             )
         )
     if count is not None and len(corners) != count:
         raise ValueError(
-            _("There are boxes for {boxes} images and {maps} maps: expected as many.").format(
-                boxes=len(corners), maps=count
-            )
+            _(
+                "There must be as many maps as images with boxes: there are {maps} and {boxes}."
+            ).format(boxes=len(corners), maps=count)
         )
     if corners.dim() == 2:
         corners = corners[:, None]
@@ -926,8 +926,8 @@ def _checked_boxes(boxes: Any, size: Sequence[int], count: int | None = None) ->
     if outside.any():
         raise ValueError(
             _(
-                "Image {image} has the box {box}, outside its {width}x{height} pixels: expected "
-                "0 <= x0 <= x1 <= {right} and 0 <= y0 <= y1 <= {bottom}."
+                "The box {box} of image {image} lies outside its {width}×{height} pixels: boxes "
+                "need 0 <= x0 <= x1 <= {right} and 0 <= y0 <= y1 <= {bottom}."
             ).format(
                 image=int(outside.nonzero()[0, 0]),
                 box=_printed(corners[outside][0]),

@@ -138,8 +138,8 @@ def require_answers(
 def reject_changing(label: str) -> NoReturn:
     """End the check: the same input has been given two answers."""
     reject(
-        _("`{label}` gives another answer when it is called again.").format(label=label),
-        _("Is something random in it, or kept from one call to the next?"),
+        _("`{label}` returns something else when it is called again.").format(label=label),
+        _("Does it contain something random, or something kept from one call to the next?"),
     )
 
 
@@ -152,7 +152,7 @@ def require_function(answer: object, name: str) -> Callable[..., object]:
             _("`{name}` should be a function, not a value of type `{kind}`.").format(
                 name=name, kind=kind_of(answer)
             ),
-            _("Give the checker `{name}` itself, without calling it.").format(name=name),
+            _("Pass `{name}` itself to the checker, without calling it.").format(name=name),
         )
     return answer
 
@@ -166,8 +166,8 @@ def require_kept(before: object, after: object, label: str) -> None:
             _("`sort`, `reverse`, `pop` change the list itself; `sorted(…)` and `[…]` copy it.")
             if lists
             else _(
-                "An in-place operation (`inplace=True`, `relu_`, `+=`) has been applied to the "
-                "input itself."
+                "An in-place operation (`inplace=True`, `relu_`, `+=`) was applied to the input "
+                "itself."
             ),
         )
 
@@ -176,7 +176,7 @@ def require_differentiable(answer: object, label: str) -> None:
     """End the check unless a gradient goes back from ``answer`` to the ``x`` that it came from."""
     if not isinstance(answer, Tensor) or not answer.requires_grad:
         reject(
-            _("`{label}`: no gradient goes back through it to `x`.").format(label=label),
+            _("`{label}` lets no gradient flow back to `x`.").format(label=label),
             _("Look for `detach`, `.data`, `no_grad` or a detour through NumPy."),
         )
 
@@ -216,10 +216,10 @@ def _answer_of(function: Callable[..., object], name: str, case: Case) -> object
         _parts(answer)
     except (TypeError, ValueError, RuntimeError):
         reject(
-            _("`{name}` answers with {what}; numbers or a tensor are expected.").format(
+            _("`{name}` returns {what}, and should return numbers or a tensor.").format(
                 name=name, what=_named(answer)
             ),
-            _("Look at what your code returns."),
+            _("Look at what your code really returns."),
         )
     return answer
 
@@ -286,14 +286,14 @@ def _explain(name: str, case: Case, answer: object, wanted: object, hint: str) -
         place = int((one - other).abs().nan_to_num(torch.inf).argmax())
         pair = _told_apart(float(one[place]), float(other[place]))
         sentence = _(
-            "`{call}` has the right shape, but not the right values: {given} where {wanted} is "
-            "expected."
+            "`{call}` has the right shape but not the right values: it has {given} where it "
+            "should have {wanted}."
         )
     else:
         pair = (
             (shown(answer, most=0), shown(wanted, most=0)) if large else _told_apart(answer, wanted)
         )
-        sentence = _("`{call}` gives {given}; {wanted} is expected.")
+        sentence = _("`{call}` returns {given}, and should return {wanted}.")
     reject(sentence.format(call=_call(name, case), given=pair[0], wanted=pair[1]), hint)
 
 

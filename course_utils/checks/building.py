@@ -44,12 +44,12 @@ def build(answer: object, name: str, *args: object, **kwargs: object) -> nn.Modu
     if is_blank(answer):
         unfilled(name)
     _require_forward(answer, name)
-    itself = _("Give the checker `{name}` itself, without calling it.").format(name=name)
+    itself = _("Pass `{name}` itself to the checker, without calling it.").format(name=name)
     if isinstance(answer, nn.Module):
-        reject(_("This is a module already made; the check makes its own."), itself)
+        reject(_("This module is already built, and the checker builds its own."), itself)
     if not callable(answer):
         reject(
-            _("A function or a class is expected, not a value of type `{kind}`.").format(
+            _("The checker needs a function or a class, not a value of type `{kind}`.").format(
                 kind=kind_of(answer)
             ),
             itself,
@@ -59,10 +59,10 @@ def build(answer: object, name: str, *args: object, **kwargs: object) -> nn.Modu
         unfilled(name)
     if inspect.isclass(module):
         reject(
-            _("`{name}` gives back the class `{kind}`, not a module made with it.").format(
+            _("`{name}` returns the class `{kind}`, not a module built from it.").format(
                 name=name, kind=module.__name__
             ),
-            _("A class makes a module when it is called, with parentheses."),
+            _("A class builds a module only when you call it, with parentheses."),
         )
     if (
         type(module) in (list, tuple, nn.ModuleList)
@@ -71,14 +71,14 @@ def build(answer: object, name: str, *args: object, **kwargs: object) -> nn.Modu
     ):
         reject(
             _(
-                "`{name}` gives back its layers in a `{kind}`, which cannot be called on maps; one "
-                "module that runs them in turn is expected."
+                "`{name}` returns its layers in a `{kind}`, which cannot be called on maps: "
+                "return one module that runs them in turn."
             ).format(name=name, kind=kind_of(module)),
             _("`nn.Sequential` takes modules, not a list: a `*` before the list unpacks it."),
         )
     if not isinstance(module, nn.Module):
         reject(
-            _("`{name}` gives back a `{kind}`; an `nn.Module` is expected.").format(
+            _("`{name}` returns a `{kind}`, and should return an `nn.Module`.").format(
                 name=name, kind=kind_of(module)
             ),
             _("A class must derive from `nn.Module`; a function must `return` a module."),
@@ -104,10 +104,12 @@ def _require_forward(answer: object, name: str) -> None:
     if not methods:
         unfilled(name)
     reject(
-        _("`{name}` has no method `forward`, which runs when the module is called.").format(
+        _("`{name}` has no `forward` method, the one that runs when the module is called.").format(
             name=name
         ),
-        _("Is it spelt so? The methods here: {methods}.").format(methods=", ".join(methods)),
+        _("Is its name spelt right? The methods here are {methods}.").format(
+            methods=", ".join(methods)
+        ),
     )
 
 
@@ -118,7 +120,7 @@ def _require_initialised(module: nn.Module, name: str) -> None:
             unfilled(name)
         reject(
             _("`{name}` never calls `super().__init__()`.").format(name=name),
-            _("It comes first in `__init__`: without it, torch cannot keep track of the layers."),
+            _("It comes first in `__init__`. Without it, torch cannot keep track of the layers."),
         )
     for inner in module.modules():
         known = set(inner.modules())
@@ -130,8 +132,8 @@ def _require_initialised(module: nn.Module, name: str) -> None:
             ):
                 reject(
                     _(
-                        "`{name}` keeps layers in a Python {kind}, `{attribute}`, where torch does "
-                        "not see them: their weights would never be trained."
+                        "`{name}` keeps layers in a Python {kind}, `{attribute}`, where torch "
+                        "cannot see them: their weights would never be trained."
                     ).format(name=name, kind=kind_of(value), attribute=attribute),
                     _("torch has containers for layers: `nn.Sequential`, `nn.ModuleList`."),
                 )
@@ -161,9 +163,9 @@ def run(module: Callable[[Tensor], object], x: Tensor, label: str) -> Tensor:
         unfilled(label)
     if not isinstance(output, Tensor):
         reject(
-            _("`{label}` answers with a `{kind}`; a tensor is expected.").format(
+            _("`{label}` returns a `{kind}`, and should return a tensor.").format(
                 label=label, kind=kind_of(output)
             ),
-            _("Look at what your code returns."),
+            _("Look at what your code really returns."),
         )
     return output

@@ -65,7 +65,7 @@ def check_head_parameters(function: object) -> Feedback:
     >>> print(check_head_parameters(head_parameters).verdict)
     Correct
     """
-    layers = _("A linear layer of n features and m units has n·m weights and m biases.")
+    layers = _("A linear layer with n inputs and m units has n·m weights and m biases.")
     vgg = 512, 7, 4096, 1000
     mistakes = wrong_answers(
         partial(_heads, bias=0),
@@ -84,7 +84,7 @@ def check_head_parameters(function: object) -> Feedback:
         _("a map has `side` rows *and* `side` columns: side × side numbers."),
         lambda maps, side, *units: _heads(maps, side, *units, seen=side**2),
         _("the second head still sees every position; after GAP one number a map is left."),
-        _("GAP has no parameter, and hands on as many features as there are maps."),
+        _("GAP has no parameters, and passes on one number per map."),
         lambda *sizes: _heads(*sizes)[::-1],
         _("the two numbers are swapped: the dense head comes first."),
     )
@@ -125,15 +125,15 @@ def check_conv_1x1(function: object) -> Feedback:
         shapes = ((batch, channels, height, width), (out, channels), (out,))
         return tuple(map(torch.randn, shapes))
 
-    pixel = _("At each position: `weight @ x[b, :, i, j] + bias`, a vector of O numbers.")
+    pixel = _("At each position, compute `weight @ x[b, :, i, j] + bias`, a vector of O numbers.")
     order = _(
-        "`reshape` and `view` cut the same row of numbers in another way; `permute` and `movedim` "
-        "move a dimension."
+        "`reshape` and `view` only cut the same row of numbers differently; `permute` and "
+        "`movedim` move a dimension."
     )
     mistakes = wrong_answers(
         lambda x, w, b: _conv(x, w, torch.zeros_like(b)),
         _("the bias is missing."),
-        _("One number an output map, added at every position: `bias[:, None, None]`."),
+        _("Add one number per output map at every position, as `bias[:, None, None]`."),
         lambda x, w, b: _conv(x, w.T, b),
         _("the weight is transposed: its rows are the output maps, its columns the input's."),
         _pixelwise,
@@ -159,7 +159,7 @@ def check_conv_1x1(function: object) -> Feedback:
     if any(re.search("conv(?!ert)", operator) for operator in operators):
         reject(
             _(
-                "`{name}` – the answer is right, but one of torch's convolutions computes it."
+                "`{name}` returns the right output, but one of torch's convolutions computes it."
             ).format(name=name),
             pixel,
         )
@@ -220,8 +220,8 @@ def check_linear_to_conv(function: object) -> Feedback:
     Correct
     """
     shape = _(
-        "The kernel is as large as the map, (height, width) in this order; maps come in, and one "
-        "map a unit of the linear layer goes out."
+        "The kernel is as large as the map, in the order (height, width). Maps come in, and one "
+        "map per unit of the linear layer goes out."
     )
     for units, *sizes in ((7, 3, 4, 5), (7, 6, 1, 1), (4, 2, 5, 3)):
         linear = nn.Linear(math.prod(sizes), units)
@@ -231,7 +231,7 @@ def check_linear_to_conv(function: object) -> Feedback:
         require_kept(linear.state_dict(), given.state_dict(), label)
         if not isinstance(conv, nn.Conv2d):
             reject(
-                _("`{label}` gives a `{kind}`; an `nn.Conv2d` is expected.").format(
+                _("`{label}` returns a `{kind}`, and should return an `nn.Conv2d`.").format(
                     label=label, kind=kind_of(conv)
                 )
             )
@@ -241,8 +241,10 @@ def check_linear_to_conv(function: object) -> Feedback:
         x = torch.randn(2, sizes[0], sizes[1] + 2, sizes[2] + 1)
         if not torch.allclose(conv(x), wanted(x), atol=1e-5):
             reject(
-                _("`{label}` has the right weights, but another answer.").format(label=label),
-                _("A plain `nn.Conv2d` is enough, whose `forward` is torch's own."),
+                _("`{label}` has the right weights, but computes something else.").format(
+                    label=label
+                ),
+                _("A plain `nn.Conv2d` is enough, with torch's own `forward`."),
             )
     return correct(_("weight for weight the linear layer, and free of the image's size."))
 
@@ -261,8 +263,8 @@ def _require_weights(conv: nn.Conv2d, linear: nn.Linear, sizes: Sequence[int], l
     if order != (0, 1, 2):
         reject(
             _(
-                "`{label}` reads the rows of the matrix in the order ({given}); `nn.Flatten` lays "
-                "out (channels, height, width)."
+                "`{label}` reads the rows of the matrix in the order ({given}), and "
+                "`nn.Flatten` lays them out as (channels, height, width)."
             ).format(label=label, given=", ".join(names[place] for place in order)),
             _("Each row of `linear.weight` is one flattened (C, H, W) block."),
         )
@@ -272,7 +274,7 @@ def _require_weights(conv: nn.Conv2d, linear: nn.Linear, sizes: Sequence[int], l
             _("`{label}` has the weights, but not the bias of the linear layer.").format(
                 label=label
             ),
-            _("Copy it as well: it has the same shape in both layers."),
+            _("Copy the bias as well: it has the same shape in both layers."),
         )
 
 
@@ -308,13 +310,13 @@ def check_window_of(function: object) -> Feedback:
     Correct
     """
     rule = _(
-        "A step in a layer's output is `stride` steps in its input: follow the step, and the side, "
-        "layer by layer from the image on."
+        "Moving by one cell in a layer's output means moving by `stride` cells in its input: "
+        "follow this jump, and the side of the window, layer by layer from the image on."
     )
     mistakes = wrong_answers(
         lambda r, c, k, s: _window(r, c, *_reach(k, s), end=0),
         _("the last pixel is one too far: the last one *inside* is asked for."),
-        _("From 0, a window of 20 pixels ends at pixel 19."),
+        _("A window of 20 pixels that starts at pixel 0 ends at pixel 19."),
         lambda r, c, k, s: _window_of(c, r, k, s),
         _("rows and columns are swapped: top, left, bottom, right."),
         lambda r, c, k, s: _window(r, c, _reach(k, s)[0], 1),
@@ -356,7 +358,7 @@ def check_nin_block(function: object) -> Feedback:
     def mistakes(maps: int, out: int, kernel: int, last_relu: bool = True) -> list[Mistake]:
         first, relu, second, _relu, third = reference(maps, out, kernel, last_relu=False)
         end = [relu] * last_relu
-        linear = _("Without a ReLU between them, two convolutions in a row fold into one.")
+        linear = _("Without a ReLU between them, two consecutive convolutions fold into one.")
         return wrong_answers(
             nn.Sequential(first, second, third),
             _("there is no ReLU at all."),

@@ -96,7 +96,7 @@ def check_paired_change(function: object) -> Feedback:
         return torch.tensor([1e-6, 1e-6 + half / 1000, 1e-6 + half / 1000])
 
     form = _(
-        "Give back (mean, low, high). The half width is a critical value of Student's t times the "
+        "Return (mean, low, high). The half-width is a critical value of Student's t times the "
         "standard error of the mean of the differences, deep − shallow."
     )
     require_answers(
@@ -117,7 +117,10 @@ def _interval_mistakes() -> list[Mistake]:
         _("the bounds are swapped: low comes before high."),
         partial(_interval, critical=lambda n: float(stats.norm.ppf(0.975))),
         _("the critical value is that of the normal law (1.96)."),
-        _("With few seeds the spread itself is poorly known: which law takes that in?"),
+        _(
+            "With few seeds, the spread itself is poorly known: which distribution accounts for "
+            "that?"
+        ),
         partial(_interval, critical=lambda n: float(stats.t.ppf(0.975, 2))),
         _("the critical value is the one for three seeds, however many there are."),
         _("It depends on the degrees of freedom, n − 1."),
@@ -132,12 +135,12 @@ def _interval_mistakes() -> list[Mistake]:
         _("`np.std` and `torch.std` have different defaults."),
         partial(_interval, critical=lambda n: _student(n) * math.sqrt(n)),
         _("the spread is that of one difference, not of their mean."),
-        _("What happens to the standard error of a mean when n grows?"),
+        _("What happens to the standard error of a mean as n grows?"),
         partial(_interval, critical=lambda n: float(stats.t.ppf(0.975, n))),
         _("the degrees of freedom are n; they should be n − 1."),
         partial(_interval, critical=lambda n: float(stats.t.ppf(0.95, n - 1))),
         _("the interval leaves 5% on each side, and so covers 90%."),
-        _("How much must be left on each side for 95% in the middle?"),
+        _("How much must be left out on each side to keep 95% in the middle?"),
         partial(_interval, critical=lambda n: 1.0),
         _("the interval is the mean ± one standard error: the critical value is missing."),
         lambda shallow, deep: [f(np.subtract(deep, shallow)) for f in (np.mean, np.min, np.max)],
@@ -178,14 +181,18 @@ def check_identity_layer(function: object) -> Feedback:
                     _("`{label}` lets negative values through: its ReLU is missing.").format(
                         label=label
                     ),
-                    _("A linear layer that is the identity is no surprise; one with a ReLU is."),
+                    _(
+                        "It is no surprise that a linear layer can be the identity; with a "
+                        "ReLU, it is one."
+                    ),
                 )
             reject(
                 _(
-                    "`{label}` gives back its input, but not by its layers: with other weights it "
-                    "is not a convolution, a batch normalisation and a ReLU in a row."
+                    "`{label}` does return its input, but not through its layers: with other "
+                    "weights, it is not a convolution, a batch normalisation and a ReLU in a "
+                    "row."
                 ).format(label=label),
-                _("It has to be a layer like those of the plain net, with weights of your choice."),
+                _("Return a layer like those of the plain net, with weights of your choice."),
             )
     return correct(
         _("the layer gives back every non-negative map, and could stand anywhere in a plain net.")
@@ -198,14 +205,14 @@ def _one_layer(seen: Trace, label: str) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
     if [conv.kernel_size for conv in convs] != [(3, 3)] or len(norms) != 1:
         reject(
             _(
-                "`{label}` should run one 3×3 convolution, one batch normalisation and a ReLU; "
-                "the weight layers that it runs are {layers}."
+                "`{label}` should run one 3×3 convolution, one batch normalisation and a ReLU. "
+                "As for weight layers, it runs {layers}."
             ).format(label=label, layers=listed(map(describe, seen.runs)) or _("no layer")),
-            _("It has to be a layer like those of the plain net, with weights of your choice."),
+            _("Return a layer like those of the plain net, with weights of your choice."),
         )
     if norms[0].running_mean is None:
         reject(
-            _("`{label}` normalises with the statistics of each batch, in eval mode too.").format(
+            _("`{label}` normalises with the statistics of each batch, even in eval mode.").format(
                 label=label
             ),
             _("Look at the argument `track_running_stats`."),
@@ -232,18 +239,21 @@ def _explain_no_identity(layer: nn.Module, norm: nn.BatchNorm2d, x: Tensor, labe
     faults = [
         (
             run(layer, empty, label).abs().max() > 1e-9,
-            _("`{label}` answers to an empty image with something else than zeros."),
+            _("`{label}` does not return zeros for an empty image."),
             _("Which biases and running means are not zero?"),
         ),
         (
             answer.abs().sum() - own.abs().sum() > 1e-6,
-            _("`{label}` mixes the maps: a pixel lit in one map shows in another."),
-            _("In the weight of shape (out, in, 3, 3), which pairs (out, in) may differ from 0?"),
+            _("`{label}` mixes the maps: a pixel lit in one map shows up in another."),
+            _(
+                "In the weight, of shape (out, in, 3, 3), which pairs (out, in) may be "
+                "different from 0?"
+            ),
         ),
-        (own.abs().max() < 1e-6, _("`{label}` gives zeros for a lit pixel."), pixel),
+        (own.abs().max() < 1e-6, _("`{label}` returns zeros for a lit pixel."), pixel),
         (
             gains.abs().max() < 1e-6,
-            _("`{label}` moves the image: a lit pixel comes out beside its place."),
+            _("`{label}` shifts the image: a lit pixel comes out beside its place."),
             pixel,
         ),
         (
@@ -254,10 +264,13 @@ def _explain_no_identity(layer: nn.Module, norm: nn.BatchNorm2d, x: Tensor, labe
         (
             abs(worst - 1 / math.sqrt(1 + norm.eps)) < 1e-7,
             _(
-                "`{label}` is very near: every value is multiplied by {gain}, that is 1/√(1 + ε), "
-                "with ε the `eps` of the batch normalisation."
+                "`{label}` is almost right: it multiplies every value by {gain}, which is 1/√(1 "
+                "+ ε), where ε is the `eps` of the batch normalisation."
             ),
-            _("BN divides by √(variance + ε). Which of its numbers can make up for that?"),
+            _(
+                "Batch normalisation divides by √(variance + ε). Which of its numbers can make "
+                "up for that?"
+            ),
         ),
         (
             True,
@@ -450,7 +463,7 @@ def _wiring_mistakes(block: Block) -> list[Mistake]:
 
 
 def _keep() -> str:
-    return _("Keep the block's input under a name of its own.")
+    return _("Keep the input of the block under a name of its own.")
 
 
 def _projection_mistakes(
@@ -467,7 +480,7 @@ def _projection_mistakes(
     mistakes = wrong_answers(
         around(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)),
         _("the projection has no batch normalisation of its own."),
-        _("Both terms of the sum come out of a batch normalisation."),
+        _("Both terms of the sum come from a batch normalisation."),
         around(conv_bn(in_channels, out_channels, 3, stride)),
         _("the projection is a 3×3 convolution; a 1×1 is enough and expected."),
     )
@@ -540,15 +553,15 @@ def check_pad_shortcut(function: object) -> Feedback:
     # At even sizes more mistakes give a right shape, and can be told apart.
     x, odd = torch.randn(2, 4, 6, 6), torch.randn(1, 3, 7, 5)
     cases = [(x, 8), (x, 4), (x, 6, 1), (x, 4, 1), (odd, 5), (odd, 3, 3)]
-    which = _("Which pixels of `x` are kept, and what do the added maps hold?")
+    which = _("Which pixels of `x` are kept, and what do the added maps contain?")
     require_answers(
         function, "pad_shortcut", cases, reference, mistakes, which, tidy=without_empty_maps
     )
     remark = None
     if not _keeps_type(function, x.bfloat16()):
         remark = _(
-            "A remark: in bfloat16 the answer has another type than `x`. Tensors made from `x` "
-            "(`x.new_zeros`, `F.pad`) take over its type and its device."
+            "One remark: in bfloat16, your output does not have the type of `x`. Tensors made "
+            "from `x` (`x.new_zeros`, `F.pad`) keep its type and its device."
         )
     return correct(_("pixels skipped, empty maps added, and nothing to learn."), remark)
 
@@ -578,8 +591,9 @@ def check_stage(function: object) -> Feedback:
         partial(stage, shortcut="B"),
         _stage_mistakes,
         hint=_(
-            "A block has two 3×3 convolutions; the first of the `n_blocks` takes the stride and "
-            "changes the number of maps, and projects where the shape changes, the others do not."
+            "A block has two 3×3 convolutions. The first of the `n_blocks` takes the stride, "
+            "changes the number of maps and projects if the shape changes; the others keep the "
+            "shape."
         ),
     )
     return correct(_("equal to the course's stage, whether the shape changes or not."))
@@ -597,7 +611,7 @@ def _stage_mistakes(n_blocks: int, maps: int, out: int, stride: int) -> list[Mis
     mistakes = wrong_answers(
         stage(n_blocks, maps, out, stride, None),
         _("the blocks are plain: nothing is added to what they compute."),
-        _("Check your identity block first, then use it here."),
+        _("First get your identity block right, then use it here."),
         nn.Sequential(first, *(identity_block(out) for _n in others)),
         _("a block projects although neither the size nor the number of maps changes."),
         once,
@@ -609,26 +623,32 @@ def _stage_mistakes(n_blocks: int, maps: int, out: int, stride: int) -> list[Mis
         _("The blocks after the first keep the size and the number of maps."),
         nn.Sequential(first, *(project(maps, stride) for _n in others)),
         _("every block is made for the maps that enter the stage; the first alone reads them."),
-        _("How many maps does the first block give, and hence how many does the second receive?"),
+        _(
+            "How many maps does the first block output, and so how many does the second one "
+            "receive?"
+        ),
         nn.Sequential(*(identity_block(maps) for _n in others), first),
         _("the last block changes the shape; the first should."),
-        _("The first block takes the stride, as given; the others have stride 1."),
+        _("The first block takes the stride that is given, and the others have a stride of 1."),
         stage(n_blocks, maps, out, 1, "B"),
         _("the stride is ignored: the maps keep their size."),
-        _("Give it to the first block."),
+        _("Give the stride to the first block."),
         stage(n_blocks, maps, out, 2, "B"),
         _("the stride is 2, whatever is asked for."),
         stage(n_blocks, maps, out, stride, "A"),
         _padded(),
         stage(n_blocks + 1, maps, out, stride, "B"),
         _("there is one block too many."),
-        _("The first block is one of the `n_blocks`: how many others are there?"),
+        _("The first block counts among the `n_blocks`: how many others are there?"),
         stage(1, maps, out, stride, "B"),
         _("there is a single block."),
-        _("Do the other blocks reach the answer? A `return` in a loop ends it at once."),
+        _(
+            "Do the other blocks have a part in the output? A `return` inside a loop ends it at "
+            "once."
+        ),
         stage(max(1, n_blocks - 1), maps, out, stride, "B"),
         _("there is one block too few."),
-        _("Count the turns of your loop, and add the first block."),
+        _("Count the iterations of your `for` loop, and add the first block."),
     )
     return [*mistakes, *_shortcut_mistakes(lambda: stage(n_blocks, maps, out, stride, "B"))]
 
@@ -648,10 +668,10 @@ def _shortcut_mistakes(make: Callable[[], nn.Module]) -> list[Mistake]:
     return wrong_answers(
         changed(nn.Sequential, lambda projection: next(projection.children())),
         _("the projections have no batch normalisation of their own."),
-        _("Check your projection block first, then use it here."),
+        _("First get your projection block right, then use it here."),
         changed(nn.Identity, lambda identity: None),
         _("the blocks that keep the shape add nothing: their shortcut is missing."),
-        _("Check your identity block first, then use it here."),
+        _("First get your identity block right, then use it here."),
     )
 
 
@@ -701,8 +721,9 @@ def check_resnet(function: object) -> Feedback:
     if takes(function, "in_channels"):
         cases.append((8, {"in_channels": 1}))
     hint = _(
-        "A depth of 6n + 2 is one stem, 3 stages of n blocks of 2 convolutions, and one linear "
-        "layer; stages 2 and 3 begin by halving the size and doubling the number of maps."
+        "A depth of 6n + 2 counts one first convolution, 3 stages of n blocks of 2 "
+        "convolutions, and one linear layer. Stages 2 and 3 begin by halving the size and "
+        "doubling the number of maps."
     )
     require_modules(function, "resnet", cases, reference, mistakes, images=(2, 32, 32), hint=hint)
     return correct(

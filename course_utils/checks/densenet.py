@@ -52,7 +52,7 @@ def _before() -> str:
 def _concatenated(layer: nn.Module) -> list[Mistake]:
     """A layer that gives back more than its new maps."""
     message = _("the layer gives back its input too; its new maps alone are expected.")
-    hint = _("The block concatenates, once and in one place: the layer only computes.")
+    hint = _("The block concatenates, in one place only, and the layer just computes.")
     return wrong_answers(
         Wired(layer, lambda body, x: torch.cat([x, body(x)], 1)),
         message,
@@ -112,7 +112,7 @@ def check_bottleneck_layer(layer: object) -> Feedback:
 
     def mistakes(c: int, k: int) -> list[Mistake]:
         wide = 4 * k
-        four = _("The paper's bottleneck has 4k maps, with k the growth rate.")
+        four = _("The bottleneck of the paper has 4k maps, where k is the growth rate.")
         wanted = _units((c, wide, 1), (wide, k, 3))
         return _concatenated(wanted) + wrong_answers(
             _units((c, k, 1), (k, k, 3)),
@@ -163,7 +163,9 @@ def check_dense_block(block: object) -> Feedback:
         [(3, 5, 4), (2, 4, 3), (1, 6, 2)],
         partial(DenseBlock, bottleneck=False),
         _block_mistakes,
-        hint=_("Layer number i, from 0, reads the input and the new maps of i layers before it."),
+        hint=_(
+            "Layer i, counted from 0, reads the input and the new maps of the i layers before it."
+        ),
     )
     return correct(
         _("equal to the course's dense block without bottleneck, in training and in eval mode.")
@@ -207,13 +209,13 @@ def _block_mistakes(n_layers: int, in_channels: int, growth_rate: int) -> list[M
         every,
         wired(lambda block, x: torch.cat(_new_maps(block, x)[:-1], 1)),
         _("the maps of the last layer are missing from what the block gives back."),
-        _("Is the last layer's answer appended before the concatenation?"),
+        _("Is the output of the last layer appended before the concatenation?"),
         wired(_newest_first),
         _("the newest maps come first; the input comes first, then each layer's, in order."),
         _("The order of the list that `torch.cat` receives is the order of the maps."),
         wired(lambda block, x: torch.stack(_new_maps(block, x)[1:]).sum(0)),
         _("the new maps are added; they should be concatenated."),
-        _("`torch.cat(..., dim=1)` puts maps side by side."),
+        _("`torch.cat(..., dim=1)` places maps side by side."),
         reading(lambda i: in_channels),
         _("all its layers are made for the block's input alone. What else does the second read?"),
         reading(lambda i: growth_rate if i else in_channels),
@@ -244,7 +246,7 @@ def check_transition(function: object) -> Feedback:
                 _("the pooling takes the maximum; the mean is expected."),
                 nn.Sequential(norm, relu, strided),
                 _("three pixels out of four are skipped, as a stride does it."),
-                _("Average pooling uses all four."),
+                _("Average pooling uses all four pixels."),
                 nn.Sequential(norm, relu, conv),
                 _("the maps keep their size: the pooling is missing."),
                 nn.Sequential(norm, relu, conv, nn.AdaptiveAvgPool2d(1)),
@@ -254,10 +256,10 @@ def check_transition(function: object) -> Feedback:
                 _before(),
                 Transition(c, c),
                 _("all the maps are kept."),
-                _("Compression is the share of the maps that is kept."),
+                _("The compression is the share of the maps that are kept."),
                 Transition(c, kept + 1),
                 _("the convolution keeps one map too many."),
-                _("A number that is not whole is rounded down: `int(…)`."),
+                _("Round down a number that is not whole, with `int(…)`."),
                 Transition(c, c // 2),
                 _("half of the maps are kept, whatever the compression."),
             ),
@@ -298,11 +300,11 @@ def check_layer_weights(function: object) -> Feedback:
         lambda c, k: (9 * c * k, 4 * c * k + 9 * 4 * k),
         _("the 3×3 convolution goes from 4k maps to k: both numbers count."),
         lambda c, k: (9 * c * k + 2 * c, 4 * c * k + 36 * k * k + 2 * c + 8 * k),
-        _("Batch normalisation has weights too, but the convolutions alone are counted here."),
+        _("Batch normalisation has weights too, but only the convolutions are counted here."),
         lambda c, k: (9 * c * k + k, 4 * c * k + 36 * k * k + 5 * k),
         _("the convolutions have no bias here."),
     )
-    weights = _("A convolution has (maps read) × (maps given) × (pixels of its kernel) weights.")
+    weights = _("A convolution has (maps in) × (maps out) × (pixels of its kernel) weights.")
     cases = [(24, 12), (120, 12), (7, 3), (1, 5)]
     require_answers(function, "layer_weights", cases, _layer_weights, mistakes, weights)
     return correct(_("the two are equal where a layer reads 7.2 times the growth rate."))
@@ -317,7 +319,7 @@ def check_densenet(function: object) -> Feedback:
     >>> print(check_densenet(densenet).verdict)
     Correct
     """
-    end = _("After the last block: BN, ReLU, global average pooling, one linear layer.")
+    end = _("After the last block come a BN, a ReLU, global average pooling and one linear layer.")
 
     def mistakes(depth: int, growth_rate: int, in_channels: int = 3) -> list[Mistake]:
         net = densenet(depth, growth_rate, in_channels=in_channels)
@@ -344,8 +346,9 @@ def check_densenet(function: object) -> Feedback:
         mistakes,
         images=(3, 16, 16),
         hint=_(
-            "A depth of 6n + 4 is one stem of 2k maps, 3 blocks of n layers of 2 convolutions, 2 "
-            "transitions and one linear layer; BN and ReLU come before the mean."
+            "A depth of 6n + 4 counts one first convolution of 2k maps, 3 blocks of n layers of "
+            "2 convolutions, 2 transitions and one linear layer. A BN and a ReLU come before "
+            "the average."
         ),
     )
     with torch.device("meta"):

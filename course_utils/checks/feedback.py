@@ -154,15 +154,15 @@ def unfilled(name: str) -> NoReturn:
     raise Stop(
         Feedback(
             None,
-            _("`{name}` gives nothing back so far.").format(name=name),
-            _("If you have already written it, a `return` may be missing."),
+            _("`{name}` does not return anything yet.").format(name=name),
+            _("If you have written it already, a `return` may be missing."),
         )
     )
 
 
 def unfilled_value(name: str) -> NoReturn:
     """End the check here: the value called ``name`` is still the blank of the exercise."""
-    raise Stop(Feedback(None, _("`{name}` has not been filled in yet.").format(name=name)))
+    raise Stop(Feedback(None, _("`{name}` is not filled in yet.").format(name=name)))
 
 
 def is_blank(value: object) -> bool:

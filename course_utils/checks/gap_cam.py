@@ -40,11 +40,11 @@ def check_global_average_pooling(function: object) -> Feedback:
     Correct
     """
     name = "global_average_pooling"
-    one_number = _("One number is left of each feature map: which dimensions are averaged over?")
+    one_number = _("One number is left per feature map: which dimensions are averaged over?")
     mistakes = wrong_answers(
         lambda x: x.mean((2, 3), keepdim=True),
         _("the positions are still there, as two dimensions of length 1."),
-        _("A linear layer takes `(B, K)`: look at `keepdim`, or at `flatten(1)`."),
+        _("A linear layer takes `(B, K)`: check `keepdim`, or use `flatten(1)`."),
         lambda x: x.mean(1),
         _("the channels are averaged, not the positions."),
         lambda x: x.mean((0, 2, 3)),
@@ -59,7 +59,7 @@ def check_global_average_pooling(function: object) -> Feedback:
         _("this is the maximum of each map: global *max* pooling."),
         lambda x: x.sum((2, 3)),
         _("this is the sum over the positions, which grows with the map's size."),
-        _("Divide by the number of positions, whatever it is."),
+        _("Divide by the number of positions, however many there are."),
     )
     cases = [(torch.randn(s),) for s in ((2, 5, 4, 4), (3, 5, 6, 2), (1, 7, 1, 3), (1, 1, 3, 5))]
     require_answers(function, name, cases, lambda x: x.mean((2, 3)), mistakes, one_number)
@@ -118,7 +118,9 @@ def check_one_epoch(function: object) -> Feedback:
     True
     """
     name = "one_epoch"
-    order = _("For each batch: the loss, forget the old gradients, `backward`, then `step`.")
+    order = _(
+        "For each batch, compute the loss, reset the gradients, then call `backward` and `step`."
+    )
     loop = require_function(function, name)
     weights, answer = _trained(loop)
     if is_blank(answer):
@@ -130,10 +132,10 @@ def check_one_epoch(function: object) -> Feedback:
         order,
         partial(_one_epoch, trains=False),
         _("the network is in evaluation mode: its normalisation does not look at the batches."),
-        _("`net.train()` before the loop."),
+        _("Call `net.train()` before the loop."),
         partial(_one_epoch, forgets=False),
         _("the gradients of all batches add up: each step uses those of the batches before, too."),
-        _("`zero_grad`, once for each batch."),
+        _("Call `zero_grad` once per batch."),
         partial(_one_epoch, steps="last"),
         _("there is only one step, after the last batch."),
         order,
@@ -145,7 +147,7 @@ def check_one_epoch(function: object) -> Feedback:
             net, optimizer, images, labels, batches[:1]
         ),
         _("only the first batch is learnt from."),
-        _("Where does `return` stand: in the loop, or after it?"),
+        _("Is the `return` inside the loop, or after it?"),
         lambda net, optimizer, images, labels, batches: _one_epoch(
             net, optimizer, images, labels, [torch.arange(len(images))] * len(batches)
         ),
@@ -156,7 +158,7 @@ def check_one_epoch(function: object) -> Feedback:
             reject(f"`{name}` – {mistake.message}", mistake.hint or order)
     if not torch.allclose(weights, wanted, atol=1e-6):
         reject(
-            _("`{name}` – the weights are not those that one step for each batch gives.").format(
+            _("`{name}` does not end with the weights that one step per batch gives.").format(
                 name=name
             ),
             order,
@@ -177,9 +179,12 @@ def _require_mean(name: str, answer: object, accepted: Sequence[object]) -> None
     if not any(math.isclose(value, float(mean), rel_tol=1e-4) for mean in accepted):  # type: ignore[arg-type]
         reject(
             _(
-                "`{name}` – the weights are right, but the answer is not the mean of the losses."
+                "`{name}` ends with the right weights, but does not return the mean of the losses."
             ).format(name=name),
-            _("Keep the loss of each batch (`loss.item()`), and divide their sum by their number."),
+            _(
+                "Keep the loss of each batch (`loss.item()`), and divide the sum by the number "
+                "of batches."
+            ),
         )
 
 
@@ -201,11 +206,11 @@ def check_cam_by_hand(function: object) -> Feedback:
     >>> print(check_cam_by_hand(cam_by_hand).verdict)
     Correct
     """
-    definition = _("The value of map c at a position is Σ_k W[c, k] · f[k] there, plus b[c].")
+    definition = _("At each position, the value of map c is Σ_k W[c, k] · f[k] plus b[c].")
     mistakes = wrong_answers(
         lambda f, w, b: _cam(f, w, 0 * b),
         _("the bias is missing: the mean of each map is its logit less the bias."),
-        _("One number a class, added at every position: `bias[:, None, None]`."),
+        _("Add one number per class at every position, as `bias[:, None, None]`."),
         lambda f, w, b: _cam(f, w, b / f[0, 0].numel()),
         _("the bias is divided by the number of positions, and the mean divides again."),
         _("What must be added at every position for the *mean* to grow by b[c]?"),
@@ -213,7 +218,7 @@ def check_cam_by_hand(function: object) -> Feedback:
         _("these are the logits: the positions have been averaged away."),
         lambda f, w, b: _cam(f, w, b).relu(),
         _("the negative values are gone; they are evidence against the class."),
-        _("Without them the mean of the map is no longer the logit."),
+        _("Without them, the mean of a map is no longer its logit."),
         lambda f, w, b: _unit(_cam(f, w, b)),
         _("the maps are brought to [0, 1]; the raw, signed values are asked for."),
         lambda f, w, b: _cam(f, w, b) / f.shape[1],
@@ -320,8 +325,12 @@ def check_box_from_map(function: object) -> Feedback:
     >>> check_box_from_map(lambda cam, threshold: boxes_from_map(cam, threshold).tolist()).passed
     False
     """
-    order = _("A box is x0, y0, x1, y1: column, row, column, row, first and last included.")
-    largest = _("Largest: with the most pixels. `np.bincount` counts the labels.")
+    order = _(
+        "A box is (x0, y0, x1, y1): its first column and row, then its last ones, which are inside."
+    )
+    largest = _(
+        "The largest component is the one with the most pixels: `np.bincount` counts the labels."
+    )
 
     def moved(turn: Callable[[int, int, int, int], tuple[int, ...]]) -> Callable[..., object]:
         return lambda cam, threshold: turn(*_component(cam, threshold))
@@ -329,7 +338,7 @@ def check_box_from_map(function: object) -> Feedback:
     mistakes = wrong_answers(
         lambda cam, threshold: _box_of(cam >= threshold),
         _("the box goes around all the pixels above the threshold, not one component."),
-        _("`ndimage.label` gives a number to each group of pixels that touch."),
+        _("`ndimage.label` gives a number to each group of touching pixels."),
         partial(_component, corners=False),
         _("pixels that touch by a corner are not joined (4 neighbours instead of 8)."),
         _("Look at the second argument of `ndimage.label`: `structure`."),
@@ -394,7 +403,7 @@ def check_iou(function: object) -> Feedback:
         ((3, 4, 3, 4), (3, 4, 3, 4)),  # one pixel
         ([0, 0, 3, 3], [4, 1, 6, 3]),  # side by side, in lists
     ]
-    pixels = _("The boxes are inclusive: a width is x1 − x0 + 1.")
+    pixels = _("The last pixel is inside the box: a width is x1 − x0 + 1.")
     union = _("The union counts the pixels shared once: first area + second area − intersection.")
     last = _("the last pixel is not counted: from 2 to 5 there are four pixels, not three.")
     mistakes = wrong_answers(
@@ -409,7 +418,7 @@ def check_iou(function: object) -> Feedback:
         pixels,
         partial(_iou, least=-np.inf),
         _("boxes apart in both directions seem to overlap: two negatives multiplied."),
-        _("A width or a height in common is never below 0: look at `max(0, …)`."),
+        _("A shared width or height is never negative: think of `max(0, …)`."),
         partial(_iou, of=lambda shared, first, second: first + second),
         _("the pixels shared are counted twice in the union."),
         partial(_iou, of=lambda shared, first, second: first),

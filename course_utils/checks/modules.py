@@ -84,10 +84,13 @@ def require_modules(
         require_equal(double_copy(module, x), wanted, x, label, known, hint)
         if not set(map(id, module.parameters())).isdisjoint(map(id, again.parameters())):
             reject(
-                _("`{label}` gives the same weights to every module that it makes.").format(
+                _("`{label}` gives the same weights to every module that it builds.").format(
                     label=label
                 ),
-                _("Layers are made anew in each call: in `__init__`, or in the function itself."),
+                _(
+                    "Build the layers inside `__init__`, or inside the function itself, so that "
+                    "each call makes new ones."
+                ),
             )
 
 
@@ -154,7 +157,7 @@ def left_out(unit: nn.Sequential) -> list[Mistake]:
 def head_mistakes(net: nn.Module) -> list[Mistake]:
     """A net of which something wrong is done to the scores that it ends with."""
     softmax = _("the net ends in a softmax; the scores before it (logits) are expected.")
-    applied = _("The cross-entropy of torch applies the softmax itself.")
+    applied = _("torch's cross-entropy applies the softmax itself.")
     return wrong_answers(
         nn.Sequential(net, nn.Softmax(1)),
         softmax,
@@ -209,7 +212,7 @@ class _Pair:
             "first": tuple(self.x.shape),
             "other": tuple(other.shape),
         }
-        hint = _("Is a size or a number of images written in, or a dimension squeezed away?")
+        hint = _("Is a size or a number of images hard-coded? Does a `squeeze` remove a dimension?")
         try:
             equal = same_answers(self.reference, self.candidate, pairing, other, self.label)
         except Exception as error:
@@ -242,13 +245,13 @@ class _Pair:
                 cut.append(name)
         if unreached:
             message = _(
-                "`{label}` answers as it should, but no gradient reaches {name}: it could not "
-                "learn."
+                "`{label}` computes the right output, but no gradient reaches {name}: it could "
+                "not learn."
             )
         else:
             message = _(
-                "`{label}` answers as it should, but part of the gradient of {name} is missing: "
-                "it would not learn well."
+                "`{label}` computes the right output, but part of the gradient of {name} is "
+                "missing: it would not learn well."
             )
         if unreached or cut:
             reject(
@@ -262,10 +265,10 @@ class _Pair:
         except Exception as error:
             reject(
                 _(
-                    "`{label}` runs in float64, but not in float32, the type of the lesson's "
+                    "`{label}` works in float64, but not in float32, the type of the lesson's "
                     "images ({error})."
                 ).format(label=self.label, error=text_of(error)),
-                _("Is a type fixed on the way (`.double()`, `dtype=...`)?"),
+                _("Is a type set along the way (`.double()`, `dtype=...`)?"),
             )
 
     def require_each_layer_runs_once(self, seen: Trace) -> None:
@@ -273,21 +276,44 @@ class _Pair:
             values = {"label": self.label, "name": name, "layer": describe(layer)}
             if seen.runs[layer] > 1:
                 reject(
-                    _("`{label}` – one layer, `{name}` ({layer}), runs {times} times.").format(
+                    _("`{label}` runs one layer, `{name}` ({layer}), {times} times.").format(
                         times=seen.runs[layer], **values
                     ),
-                    _("Every place has a layer of its own, made anew; `[block] * n` copies none."),
+                    _(
+                        "Every place needs a layer of its own: `[block] * n` repeats one layer "
+                        "and copies none."
+                    ),
                 )
             if seen.runs[layer] == 0:
+                if self._reads_the_weights_of(layer):
+                    reject(
+                        _(
+                            "`{label}` reads the weights of the layer `{name}` ({layer}) without "
+                            "calling it."
+                        ).format(**values),
+                        _(
+                            "Call the layer itself: it applies its own stride, padding and bias, "
+                            "which `F.conv2d` does not."
+                        ),
+                    )
                 reject(
-                    _("`{label}` – the layer `{name}` ({layer}) is made but never runs.").format(
+                    _("`{label}` builds the layer `{name}` ({layer}), but never calls it.").format(
                         **values
                     ),
                     _(
-                        "`forward` forgets it (a `return` in a loop ends it at once), or it is one "
-                        "layer too many."
+                        "Either `forward` forgets this layer (a `return` inside a loop ends it "
+                        "at once), or it is one layer too many."
                     ),
                 )
+
+    def _reads_the_weights_of(self, layer: nn.Module) -> bool:
+        """Whether the output depends on them all the same, as through ``F.conv2d``."""
+        weights = [weight for weight in layer.parameters() if weight.requires_grad]
+        output = run(self.candidate, self.x, self.label)
+        if not weights or not output.requires_grad:
+            return False
+        gradients = torch.autograd.grad(output.sum(), weights, allow_unused=True)
+        return any(gradient is not None for gradient in gradients)
 
     def explain_breaking(self, mistakes: Sequence[Mistake], hint: str | None) -> None:
         """End the check if the layers explain why the reader's module breaks when it runs."""
@@ -299,10 +325,13 @@ class _Pair:
         if len(set(every)) < len(every):
             reject(
                 _(
-                    "`{label}` – one and the same layer stands at several places, with one set of "
-                    "weights."
+                    "`{label}` uses one and the same layer in several places, with a single set "
+                    "of weights."
                 ).format(label=self.label),
-                _("Every place has a layer of its own, made anew; `[block] * n` copies none."),
+                _(
+                    "Every place needs a layer of its own: `[block] * n` repeats one layer and "
+                    "copies none."
+                ),
             )
         made, wanted = kinds(self.candidate), kinds(self.reference)
         for mistake in mistakes:
@@ -330,9 +359,9 @@ class _Pair:
         require_same_shape(seen.output, wanted.output, self.label)
         if bool((seen.output < 0).any()) and not bool((wanted.output < 0).any()):
             reject(
-                _("`{label}` gives negative values; a ReLU at the end leaves none.").format(
-                    label=self.label
-                )
+                _(
+                    "`{label}` returns negative values, and a ReLU at the end would leave none."
+                ).format(label=self.label)
             )
         if self._equals(self.reference, training=[False]):
             reject(
@@ -343,7 +372,7 @@ class _Pair:
             )
         reject(
             _(
-                "`{label}` has the right layers and the right shape, but does not compute the same."
+                "`{label}` has the right layers and the right shape, but computes something else."
             ).format(label=self.label),
             _("Draw the path from the input to the output, and compare it with your `forward`."),
         )
@@ -363,11 +392,11 @@ def _require_biases(candidate: nn.Module, reference: nn.Module, label: str) -> N
             values = {"label": label, "name": name or kind_of(layer)}
             if layer.bias is None:
                 reject(
-                    _("`{label}` – the convolution `{name}` has no bias.").format(**values),
-                    _("No batch normalisation follows here: the bias is useful."),
+                    _("In `{label}`, the convolution `{name}` has no bias.").format(**values),
+                    _("No batch normalisation follows here, so the bias is useful."),
                 )
             reject(
-                _("`{label}` – the convolution `{name}` has a bias.").format(**values),
+                _("In `{label}`, the convolution `{name}` has a bias.").format(**values),
                 _(
                     "What does the batch normalisation that follows do to a constant added to "
                     "every value of a map?"
@@ -389,16 +418,17 @@ def require_layers(
     _require_biases(candidate, reference, label)
     ours, theirs = (Counter(map(describe, layers_of(m).values())) for m in (reference, candidate))
     missing, extra = ours - theirs, theirs - ours
-    hint = hint or _("Print the module and count its layers against the picture of the block.")
+    hint = hint or _("Print the module, and check its layers against the picture of the block.")
     given, wanted = (
         sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in m.modules())
         for m in (candidate, reference)
     )
     if len(missing) + len(extra) > _MOST_KINDS and given != wanted:
         reject(
-            _("`{label}` – convolutions and linear layers: {given}; expected: {wanted}.").format(
-                label=label, given=given, wanted=wanted
-            ),
+            _(
+                "`{label}` has the wrong number of convolutions and linear layers: {given} "
+                "instead of {wanted}."
+            ).format(label=label, given=given, wanted=wanted),
             hint,
         )
 
@@ -410,8 +440,8 @@ def require_layers(
     if missing or extra:
         reject(
             _(
-                "`{label}` does not have the layers expected. Missing: {missing}. "
-                "Not expected: {extra}."
+                "`{label}` does not have the right layers: it lacks {missing}, and has {extra} "
+                "too many."
             ).format(label=label, missing=counted(missing), extra=counted(extra)),
             hint,
         )
@@ -435,8 +465,8 @@ def _require_arrangement(
                 sizes = _("What size does the map have after each layer?")
                 reject(
                     _(
-                        "`{label}` – the layer `{name}` ({layer}) has {what} {given}; "
-                        "{expected} is expected."
+                        "In `{label}`, the layer `{name}` ({layer}) has a {what} of {given} "
+                        "instead of {expected}."
                     ).format(
                         label=label,
                         name=name or kind_of(layer),
@@ -467,10 +497,10 @@ def require_same_shape(given: Tensor, wanted: Tensor, label: str) -> None:
         return
     channels_doubled = given.dim() == 4 and given.shape[1] == 2 * wanted.shape[1]
     reject(
-        _("`{label}` gives a tensor of shape {given}; {wanted} is expected.").format(
+        _("`{label}` returns a tensor of shape {given}, and should return {wanted}.").format(
             label=label, given=tuple(given.shape), wanted=tuple(wanted.shape)
         ),
         _("Twice the channels: have two tensors been concatenated rather than added?")
         if channels_doubled
-        else _("Print the shape after every layer, and look at the strides and the paddings."),
+        else _("Print the shape after every layer, and look at the strides and the padding."),
     )

@@ -166,13 +166,13 @@ def _feedback_on(error: BaseException) -> Feedback:
             "Your code was still running after {seconds} seconds and was stopped at line {number} "
             "of its cell or file: `{line}`"
         ).format(seconds=number(_SECONDS, 3), number=place, line=line)
-        hint = _("Does a loop never end? Look at what should make its condition false.")
+        hint = _("Is there a loop that never ends? Look at what should make its condition false.")
         return Feedback(False, message, hint)
     if _comes_from_a_stub(error, bool(own) and own[-1] is frames[-1]):
         return Feedback(
             None,
             _("Part of the answer is still to be written."),
-            _("Replace each `...` or `raise NotImplementedError` by your own code."),
+            _("Replace each `...` or `raise NotImplementedError` with your own code."),
         )
     what = text_of(error)
     if not own:
@@ -229,39 +229,43 @@ def _advice(error: str) -> str:
             "`super().__init__()` must come before the first layer is assigned to `self`."
         ),
         r"size of tensor a|must match the existing size|Sizes of tensors must match": _(
-            "Two tensors that meet have different shapes: print both, just before this line."
+            "Two tensors that meet have different shapes: print both shapes just before this line."
         ),
         r"to have \d+ channels|running_mean should contain|channels in input": _(
-            "The channels that a layer receives are not those it was made for: follow their number "
-            "from layer to layer."
+            "A layer does not receive the number of channels that it was built for: follow this "
+            "number from layer to layer."
         ),
         r"mat1 and mat2": _(
-            "The features that come in are not as many as the weights were made for: print the "
-            "shapes of both."
+            "The number of features that come in is not the one that the weights were made for: "
+            "print both shapes."
         ),
         r"scalar type|should be the same|same dtype": _(
-            "Two types meet: is one fixed on the way (`.float()`, `.double()`, `dtype=...`)?"
+            "Two types meet: is one of them set along the way (`.float()`, `.double()`, "
+            "`dtype=...`)?"
         ),
         r"cannot be interpreted as an integer": _(
-            "A number of layers or channels must be whole: `/` gives a float, `//` an int."
+            "A number of layers or channels must be an integer: `/` returns a float, `//` an int."
         ),
         r"leaf Variable that requires grad": _(
-            "Weights are written by hand under `torch.no_grad()`, or with the functions of "
-            "`nn.init`."
+            "Set weights by hand under `torch.no_grad()`, or with the functions of `nn.init`."
         ),
         r"modified by an inplace operation": _(
             "An in-place operation has overwritten values that the gradient needs."
         ),
         r"positional argument|keyword argument|required argument|unexpected keyword": _(
-            "Compare the names and number of the arguments with those in the exercise."
+            "Compare the number and the names of the arguments with those of the exercise."
         ),
         r"^NameError|^ImportError|^ModuleNotFoundError": _(
-            "Has the cell that defines or imports this name been run?"
+            "Did you run the cell that defines or imports this name?"
         ),
-        r"^AttributeError": _("Is the attribute spelt the same in `__init__` and in `forward`?"),
-        r"^RecursionError": _("A function or module calls itself without end."),
+        r"^AttributeError": _(
+            "Is the attribute spelt the same way in `__init__` and in `forward`?"
+        ),
+        r"^RecursionError": _("A function or a module calls itself endlessly."),
     }
     for pattern, advice in known.items():
         if re.search(pattern, error):
             return advice
-    return _("Run your code by itself in a cell, on a small input, and read the last lines.")
+    return _(
+        "Run your code by itself in a cell, on a small input, and read the last lines of the error."
+    )

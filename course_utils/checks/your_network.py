@@ -55,7 +55,9 @@ def _require_design(answer: object, name: str) -> list[StageSpec]:
         unfilled_value(name)
     if isinstance(answer, nn.Module):
         reject(
-            _("`{name}` is a network already built; the check builds its own.").format(name=name),
+            _("`{name}` is already built, and the checker builds its own network.").format(
+                name=name
+            ),
             _("Give the list of stages, without `compose`."),
         )
     if not isinstance(answer, list | tuple):
@@ -75,7 +77,7 @@ def _require_network(design: Sequence[StageSpec], name: str) -> Composed:
     except (ValueError, TypeError) as error:
         reject(
             _("`{name}` cannot be built: {reason}").format(name=name, reason=error),
-            _("The sentence names the stage: how many maps, and how large, reach it?"),
+            _("The sentence names the stage: how many maps reach it, and how large are they?"),
         )
 
 
@@ -94,21 +96,25 @@ def check_mended(mended: object, broken: Sequence[StageSpec]) -> Feedback:
     if len(stages) != len(before):
         reject(
             _("`mended` should have as many lines as `broken`."),
-            _("Change the numbers or the options of one stage; add and remove none."),
+            _("Change the numbers or the options of one stage, without adding or removing any."),
         )
     places = [n for n, pair in enumerate(zip(stages, before, strict=True), 1) if pair[0] != pair[1]]
     if not places:
         reject(
-            _("`mended` is still the broken design, line for line."),
+            _("`mended` is still the broken design, unchanged."),
             _("`compose(broken)` names the stage that cannot be built."),
         )
     _require_network(stages, "mended")
     if len(places) > 1:
         reject(
-            _("It can be built, but {number} stages differ ({places}); one is enough.").format(
-                number=len(places), places=", ".join(map(str, places))
+            _(
+                "It can be built, but {number} stages differ from the original ({places}), and "
+                "one is enough."
+            ).format(number=len(places), places=", ".join(map(str, places))),
+            _(
+                "Repair the stage that `compose(broken)` names, and put the others back as they "
+                "were."
             ),
-            _("Mend the stage that `compose(broken)` names, and put the others back."),
         )
     return correct(
         _("stage {place} is mended, {stage}, and the others are as they were.").format(
@@ -148,20 +154,20 @@ def check_field_by_hand(function: object) -> Feedback:
         ([],),
     ]
     rule = _(
-        "A layer adds (kernel − 1) cells of its input, each worth the product of the strides "
-        "before it."
+        "A layer adds (kernel − 1) cells of its input, each as wide as the product of the "
+        "strides before it."
     )
     mistakes = wrong_answers(
         lambda layers: _field(layers, own_stride=True),
         _("a layer's own stride widens its field here; it counts only for those after it."),
-        _("Widen first, then multiply the size of a cell."),
+        _("Widen the window first, then multiply the size of a cell."),
         lambda layers: _field([(kernel, 1) for kernel, _stride in layers]),
         _("the strides are left out: after a stride of 2 a cell is worth two pixels."),
         lambda layers: _field(layers, start=0),
         _("the position itself is missing: without any layer, the field is 1 pixel."),
         lambda layers: _field(layers, less=0),
         _("a kernel k widens the field by k − 1 cells, not by k."),
-        _("A 1×1 convolution widens nothing."),
+        _("A 1×1 convolution does not widen the field."),
         lambda layers: _field(layers[::-1]),
         _("the layers are read from the output to the input."),
         _("The first pair of the list is the layer next to the image."),
@@ -202,33 +208,42 @@ def check_small(
             _("`small` has {used} parameters, {over} more than the {most} allowed.").format(
                 **_budget(used_parameters, parameters)
             ),
-            _("A 3×3 convolution has 9 × maps before × maps after: where are the maps many?"),
+            _("A 3×3 convolution has 9 × maps in × maps out weights: where are there many maps?"),
         )
     if used_macs > macs:
         reject(
             _("`small` needs {used} multiply-adds, {over} more than the {most} allowed.").format(
                 **_budget(used_macs, macs)
             ),
-            _("They are paid at each position: which stage works on large maps? Stride earlier."),
+            _(
+                "Multiply-adds are paid for at each position: which stage works on large maps? "
+                "Put a stride earlier."
+            ),
         )
     with torch.no_grad():
         side = min(net.eval().stages(torch.zeros(1, *SHAPE)).shape[2:])
     if side < cells:
         reject(
-            _("The last maps have {given}×{given} cells; {wanted}×{wanted} are asked for.").format(
+            _("The last maps have {given}×{given} cells instead of {wanted}×{wanted}.").format(
                 given=side, wanted=cells
             ),
-            _("Each stride of 2, and each transition, halves the maps: there is one too many."),
+            _(
+                "Each stride of 2 and each transition halves the side of the maps: one of them "
+                "is too many."
+            ),
         )
     seen = min(receptive_field(net.stages, SHAPE))
     if seen < field:
         reject(
             ngettext(
-                "A position of the last maps sees {given} pixel; {wanted} are asked for.",
-                "A position of the last maps sees {given} pixels; {wanted} are asked for.",
+                "A position of the last maps sees {given} pixel, and {wanted} are needed.",
+                "A position of the last maps sees {given} pixels, and {wanted} are needed.",
                 int(seen),
             ).format(given=seen, wanted=field),
-            _("A 3×3 after the strides widens the field most: its cells are worth most pixels."),
+            _(
+                "A 3×3 convolution widens the field most after the strides, where each cell "
+                "covers the most pixels."
+            ),
         )
     return correct(
         _(
@@ -290,16 +305,17 @@ def check_pareto_front(function: object) -> Feedback:
     given = require_function(function, "pareto_front")(*map(list, cases[0]))
     if isinstance(given, set | frozenset):
         reject(
-            _("`pareto_front` gives back a set, which has no order."),
-            _("`sorted(indices, key=lambda i: costs[i])` makes a list in the order of the costs."),
+            _("`pareto_front` returns a set, which has no order."),
+            _("`sorted(indices, key=lambda i: costs[i])` lists them in order of cost."),
         )
     if isinstance(given, list | tuple) and given and all(isinstance(item, bool) for item in given):
         reject(
-            _("`pareto_front` gives back true and false; the indices are asked for."),
-            _("`[i for i, kept in enumerate(flags) if kept]` turns flags into indices."),
+            _("`pareto_front` returns booleans, and indices are needed."),
+            _("`[i for i, kept in enumerate(flags) if kept]` turns booleans into indices."),
         )
     rule = _(
-        "Dominated: another one is no dearer and no worse, and strictly better in one of the two."
+        "A network is dominated when another is neither more expensive nor worse, and strictly "
+        "better on one of the two counts."
     )
     mistakes = wrong_answers(
         lambda costs, errors: _front(costs, errors, lambda d, f, c, e: d < c and f < e),
@@ -339,7 +355,7 @@ def _reasons() -> dict[str, str]:
         "a": _("with one seed nothing tells the gap from the noise."),
         "b": _("the same seeds, subtracted one by one, and an interval without zero: it is fair."),
         "c": _("the best of ten rewards the network that varies most, not the better one."),
-        "d": _("A was chosen on the very scenes that judge it; B was not."),
+        "d": _("A was chosen on the very scenes that judge it, and B was not."),
         "e": _("the gap may come from three times the computing, and not from the design."),
         "f": _("the comparison of b, and a conclusion that says no more than it shows: fair."),
     }
@@ -363,12 +379,12 @@ def check_fair(fair: object) -> Feedback:
             letters_in,
         )
     if not all(isinstance(item, str) for item in fair):
-        reject(_("`fair` should hold letters."), letters_in)
+        reject(_("`fair` should contain letters."), letters_in)
     letters = {letter for letter in "".join(fair).lower() if letter.isalpha()}
     unknown = sorted(letters - set(CHOICES))
     if unknown or not letters:
         reject(
-            _("There is no comparison {letters}: they go from a to f.").format(
+            _("There is no comparison {letters}: the letters go from a to f.").format(
                 letters=", ".join(unknown) or repr(fair)
             ),
             letters_in,
@@ -380,7 +396,7 @@ def check_fair(fair: object) -> Feedback:
             _("{letter} is not fair: {reason}").format(
                 letter=f"`{too_many[0]}`", reason=reasons[too_many[0]]
             ),
-            _("What could have favoured A without its architecture having anything to do with it?"),
+            _("What could have favoured A, apart from its architecture?"),
         )
     if missing:
         reject(

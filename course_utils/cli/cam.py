@@ -34,7 +34,7 @@ def add_cam(commands: Any) -> None:
     parser = add_command(
         commands,
         "cam",
-        _("Draw where a network looks in photographs, for each of some classes."),
+        _("Draw where a network looks in photographs, class by class."),
         'course_utils cam photo.jpg --classes "bow tie" 652 --output cam.png',
         _cam,
     )
@@ -100,7 +100,7 @@ def _outputs(photographs: Sequence[Path], output: Path | None) -> list[tuple[Pat
     if len(photographs) == 1 and output is not None and not output.is_dir():
         if output.suffix.lower() != ".png":
             raise ValueError(
-                _("The picture is a PNG: {path} should end in .png.").format(path=output)
+                _("The picture is a PNG, so {path} should end in .png.").format(path=output)
             )
         return [(photographs[0], output)]
     folder = Path() if output is None else output
@@ -162,7 +162,8 @@ def _what(cam: CAM) -> str:
     rows, columns = cam.maps.shape[-2:]
     if cam.method == "CAM":
         return _(
-            "Exact maps of {rows}×{columns} cells, of {layer}: their means are the logits."
+            "These maps of {layer}, of {rows}×{columns} cells, are exact: their means are the "
+            "logits."
         ).format(rows=rows, columns=columns, layer=cam.feature_layer)
     return _(
         "{method}, an approximation: maps of {rows}×{columns} cells, of {layer}, whose means "

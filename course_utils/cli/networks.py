@@ -81,9 +81,9 @@ class Network:
                 name=name, alike=", ".join(map(repr, dict.fromkeys(alike)))
             )
             if alike
-            else _("There is no class {name!r}: give a number, or names in a file.").format(
-                name=name
-            )
+            else _(
+                "There is no class {name!r}: give a number, or the names of the classes in a file."
+            ).format(name=name)
         )
 
 
@@ -138,12 +138,12 @@ def network_of(arguments: argparse.Namespace) -> Network:
     if (arguments.checkpoint is None) != (arguments.family is None):
         raise ValueError(
             _(
-                "--checkpoint and --family go together: the weights, and the function that makes "
-                "the network they are for."
+                "--checkpoint and --family go together: one names the weights, the other the "
+                "function that builds their network."
             )
         )
     if arguments.model is not None and arguments.checkpoint is not None:
-        raise ValueError(_("--model and --checkpoint both name a network: give one of them."))
+        raise ValueError(_("--model and --checkpoint both name a network: give only one of them."))
     mean: Sequence[float] = IMAGENET_MEAN
     std: Sequence[float] = IMAGENET_STD
     classes = IMAGENET_CLASSES
@@ -152,7 +152,7 @@ def network_of(arguments: argparse.Namespace) -> Network:
     elif arguments.model in (None, "efficientnet_lite0"):
         if arguments.weights is not None:
             raise ValueError(
-                _("EfficientNet-Lite0 brings its weights: --weights goes with --model.")
+                _("EfficientNet-Lite0 comes with its weights: use --weights only with --model.")
             )
         model, mean, std = efficientnet_lite0(), (MEAN,), (STD,)
     else:
@@ -199,7 +199,9 @@ def _torchvisions(
         model = models.get_model(name, weights=chosen)
     except OSError as error:
         raise ConnectionError(
-            _("The weights of {name} could not be fetched: {error}").format(name=name, error=error)
+            _("The weights of {name} could not be downloaded: {error}").format(
+                name=name, error=error
+            )
         ) from error
     recipe = chosen.transforms()
     return model, recipe.mean, recipe.std
@@ -267,8 +269,8 @@ def _fill(model: nn.Module, path: Path, weights: Mapping[str, Tensor] | None = N
     if wrong:
         raise ValueError(
             _(
-                "The weights in {path} are of another network: it differs in {number} names or "
-                "shapes, {name} first."
+                "The weights in {path} belong to another network: names or shapes differ in "
+                "{number} places, the first at {name}."
             ).format(path=path, number=len(wrong), name=wrong[0])
         )
     model.load_state_dict(weights)

@@ -44,7 +44,10 @@ def add_sweep(commands: Any) -> None:
     sweep = add_command(
         commands,
         "sweep",
-        _("Run the degradation experiment over a grid; what is in the store is not run again."),
+        _(
+            "Run the degradation experiment over a grid, without repeating the runs that are in "
+            "the store."
+        ),
         "course_utils sweep --dataset digits --family plain residual --depths 8 20 56 "
         "--seeds 0 1 2 --store build/records",
         _sweep,
@@ -190,9 +193,9 @@ def _sweep(arguments: argparse.Namespace) -> int:
     if arguments.slurm is not None:
         raise ValueError(
             _(
-                "--slurm is gone: type --cluster slurm instead, or --cluster local for --slurm "
-                "local. What else a job needs is said in sbatch's own words, as --cluster-option "
-                "account=course."
+                "--slurm no longer exists: type --cluster slurm, or --cluster local instead of "
+                "--slurm local. Anything else that a job needs is given in sbatch's own words, "
+                "as in --cluster-option account=course."
             )
         )
     options = given["cluster_option"]
@@ -237,8 +240,9 @@ def _specs_of_reference(name: str, asked: Mapping[str, Any]) -> list[Spec]:
     if more or places["dataset_options"].keys() - {"root"}:
         raise ValueError(
             _(
-                "--reference repeats the runs that are kept, as they are: leave out what says "
-                "otherwise, or leave out --reference. Only --dataset-option root=… goes with it."
+                "--reference repeats the stored runs exactly as they were: leave out the "
+                "options that would change them, or leave out --reference. Only "
+                "--dataset-option root=… goes with it."
             )
         )
     kept = {reference.name: reference for reference in references()}
@@ -330,7 +334,7 @@ def sweep_and_show(
                     costs = estimate(missing, found.values(), executor, progress=True)
                     if by_trial and not found and (faster := compiled_if_faster(costs, executor)):
                         specs, costs = compiled(specs), faster
-                        say(_("The runs are compiled: a trial of it took less time."))
+                        say(_("The runs will be compiled, since a trial took less time that way."))
                     say(_announced(specs, found, costs, workers))
                 if not dry_run:
                     seconds = {spec: cost.seconds for spec, cost in costs.items()}
@@ -360,8 +364,8 @@ def _refuse_what_every_run_would(missing: Sequence[Spec]) -> None:
 
 def _limited(limit: str) -> str:
     return _(
-        "A job of Slurm lasts {limit} at most, and a run that is still going then is lost: --time "
-        "says how many minutes it may last."
+        "A Slurm job lasts {limit} at most, and a run that has not finished by then is lost: "
+        "--time sets this limit, in minutes."
     ).format(limit=limit)
 
 
@@ -373,7 +377,7 @@ def _announced(
 ) -> str:
     lines = [str(plan(specs, found, costs))]
     if costs:
-        whole = _("About {time} with {workers} at a time").format(
+        whole = _("The runs will take about {time}, with {workers} at a time").format(
             time=duration(time_of_all(costs, workers)), workers=workers
         )
         peaks = sorted(cost.megabytes for cost in costs.values() if cost.megabytes is not None)
@@ -424,7 +428,7 @@ def _faithful(told: Sequence[Sequence[str]]) -> str:
     ]
     return "\n".join(
         [
-            _("Departures from He et al. 2015, section 4.2: {number}.").format(
+            _("Departures from He et al. 2015, section 4.2 ({number} in all):").format(
                 number=len(departures)
             ),
             *(
@@ -432,8 +436,8 @@ def _faithful(told: Sequence[Sequence[str]]) -> str:
                 for note, share in zip(departures, shares, strict=True)
             ),
             _(
-                "The paper leaves {number} choices open; fidelity_notes(record) says how each was "
-                "made."
+                "The paper leaves {number} choices open, and fidelity_notes(record) says how "
+                "each was made."
             ).format(number=len(notes) - len(departures)),
         ]
     )

@@ -70,7 +70,7 @@ def cifar10(
     mean = one_of("mean", mean, ("channel", "pixel"))
     if whole_number("size", size, at_least=1) not in (32, 16):
         raise ValueError(
-            _("The images of CIFAR-10 have a side of 32 pixels, or 16: not {size}.").format(
+            _("The images of CIFAR-10 come with a side of 32 or 16 pixels, not {size}.").format(
                 size=size
             )
         )
@@ -124,9 +124,9 @@ def _first(rows: Tensor, count: int | None, files: int) -> Tensor:
     each = len(rows) // files
     if count > each or len(rows) % files:
         raise ValueError(
-            _("Each file of CIFAR-10 holds {each} images: first={number} asks for more.").format(
-                each=each, number=count
-            )
+            _(
+                "Each file of CIFAR-10 holds {each} images, and first={number} asks for more."
+            ).format(each=each, number=count)
         )
     return torch.cat([rows[start : start + count] for start in range(0, len(rows), each)])
 

@@ -55,9 +55,10 @@ def image_folder(path: str | Path, size: int | None = None) -> Dataset:
         classes, found = zip(*(_files(part, at_least=1) for part in parts), strict=True)
         if classes[0] != classes[1]:
             raise ValueError(
-                _("The folders train and test of {path} have different classes: {names}.").format(
-                    path=path, names=", ".join(sorted(set(classes[0]) ^ set(classes[1])))
-                )
+                _(
+                    "The folders train and test of {path} do not have the same classes: {names} "
+                    "are in only one of them."
+                ).format(path=path, names=", ".join(sorted(set(classes[0]) ^ set(classes[1]))))
             )
         names, (train, test) = classes[0], found
     else:
@@ -102,8 +103,8 @@ def _files(path: Path, *, at_least: int) -> tuple[tuple[str, ...], list[tuple[Pa
         if len(images) < at_least:
             raise ValueError(
                 ngettext(
-                    "The class {folder} has {number} image: expected at least {least}.",
-                    "The class {folder} has {number} images: expected at least {least}.",
+                    "The class {folder} has {number} image, and needs at least {least}.",
+                    "The class {folder} has {number} images, and needs at least {least}.",
                     len(images),
                 ).format(folder=folder, number=len(images), least=at_least)
             )

@@ -118,10 +118,10 @@ class Verdict:
 
     def __str__(self) -> str:
         facts = ngettext(
-            "From depth {shallow} to depth {deep}, over {seeds} seed, the training error changes "
-            "by: {changes}.",
-            "From depth {shallow} to depth {deep}, over {seeds} seeds, the training error changes "
-            "by: {changes}.",
+            "The change in training error from depth {shallow} to depth {deep}, over {seeds} "
+            "seed, is as follows: {changes}.",
+            "The mean change in training error from depth {shallow} to depth {deep}, over "
+            "{seeds} seeds, is as follows: {changes}.",
             len(self.seeds),
         ).format(
             shallow=self.shallow,
@@ -133,18 +133,20 @@ class Verdict:
 
     def _conclusion(self) -> str:
         if self.shown is None:
-            return _("Nothing can be concluded from one seed.")
+            return _("One seed is not enough for a conclusion.")
         others = len(self.changes) > 1
         if self.scope == "trained":
             return (
-                _("Degradation between trained nets is shown.")
+                _("Degradation between trained nets is established.")
                 if self.shown
                 else _("Degradation between trained nets is not established.")
             )
         if self.scope == "best rates":
-            where = _("At this budget ({steps} updates), each net at the best of its rates")
+            where = _(
+                "At this budget of {steps} steps, with each net at the best of its learning rates"
+            )
         else:
-            where = _("At this rate and budget (rate {rate}, {steps} updates)")
+            where = _("At this learning rate, {rate}, and this budget of {steps} steps")
         rates = {plateau.best for plateau in self.plateaus.values()}
         place = where.format(
             rate=" / ".join(number(rate, 3) for rate in sorted(rates)),
@@ -162,13 +164,13 @@ class Verdict:
         """What these runs cannot say, and what it would take."""
         if self.scope == "one rate":
             return _(
-                "This says nothing of other rates, nor of a longer training: the nets may not be "
-                "fully trained."
+                "This says nothing about other learning rates or longer training: the nets may "
+                "not be fully trained."
             )
         if self.scope == "trained":
             return _(
-                "Every net compared is trained: at the best of its rates, twice the updates change "
-                "its training error by less than two points."
+                "Every net compared is fully trained: at the best of its learning rates, twice "
+                "as many steps change its training error by less than two points."
             )
         moving = [
             net_name(family, depth)
@@ -176,8 +178,9 @@ class Verdict:
             if not plateau.is_reached
         ]
         return _(
-            "This says nothing of trained nets: for {nets}, we lack either three learning rates or "
-            "a run with twice the updates that changes the error by less than two points."
+            "This says nothing about fully trained nets: for {nets}, the records lack either "
+            "three learning rates, or a run of twice as many steps that changes the error by "
+            "less than two points."
         ).format(nets=", ".join(moving))
 
 
@@ -202,8 +205,8 @@ def _comparable(records: Sequence[Record]) -> None:
         if options.setdefault(spec.family, spec.family_options) != spec.family_options:
             raise ValueError(
                 _(
-                    "The family {family} has records with different options: give a verdict on "
-                    "each choice of options by itself."
+                    "The family {family} has records with different options: ask for one "
+                    "verdict per choice of options."
                 ).format(family=net_name(spec.family))
             )
 
@@ -280,8 +283,9 @@ def _compared(nets: Mapping[Net, _Runs]) -> tuple[int, dict[Net, _Runs]]:
     if not fair:
         raise ValueError(
             _(
-                "These records cannot be compared: no number of updates and no learning rate is "
-                "the same for all nets. Give every net the same budget, and the same rates."
+                "These records cannot be compared: the nets have no budget of steps in common "
+                "with a learning rate in common. Give every net the same budget and the same "
+                "learning rates."
             )
         )
     resting = [
@@ -327,8 +331,8 @@ def verdict(records: Iterable[Record]) -> Verdict:
     if "plain" not in families or len(depths) < 2:
         raise ValueError(
             _(
-                "A verdict needs records of the plain net at two depths or more: run it at a "
-                "shallow one and at a deep one."
+                "A verdict needs records of the plain net at two depths or more: train a "
+                "shallow one and a deep one."
             )
         )
     _comparable(records)
@@ -340,8 +344,8 @@ def verdict(records: Iterable[Record]) -> Verdict:
     }
     missing = ValueError(
         _(
-            "No seed has a record at depth {shallow} and at depth {deep} for every family: "
-            "run the missing ones."
+            "No seed has records of every family at both depths, {shallow} and {deep}: run the "
+            "missing ones."
         ).format(shallow=shallow, deep=deep)
     )
     if not all(runs.errors for runs in nets.values()):

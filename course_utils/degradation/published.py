@@ -80,7 +80,10 @@ def published(data: str | None = None, measure: str | None = None) -> tuple[Publ
     )
     if not rows:
         raise ValueError(
-            _("No published figure for {data!r}, {measure!r}. There are: {known}.").format(
+            _(
+                "There is no published figure for {data!r}, {measure!r}. The figures known are "
+                "{known}."
+            ).format(
                 data=data,
                 measure=measure,
                 known=listed(sorted({f"{row.data}, {row.measure}" for row in table})),

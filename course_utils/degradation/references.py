@@ -39,7 +39,7 @@ class Reference:
             if not getattr(self, name):
                 raise ValueError(_("A reference needs its {name}.").format(name=name))
         if not self.records:
-            raise ValueError(_("A reference needs records: there are none."))
+            raise ValueError(_("A reference needs records, and there are none."))
 
     @property
     def title(self) -> str:

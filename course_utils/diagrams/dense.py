@@ -111,10 +111,11 @@ def dense_block(block: DenseBlock, side: int = 32) -> Sketch:
     flow = _block_flow(block, image_for(block, side))
     layers = [one for one in flow.graph if one.role == "convolution"]
     text = _(
-        "In a row: the input x₀ of {before}, {layers} layers H₁ to H{last}, a concatenation, the "
-        "output y of {after}. Orange arrows run above, from x₀ and from each layer to every later "
-        "layer and to the concatenation: {links} connections into the layers. Each box says how "
-        "many maps its layer reads and gives: {counts}. {total} parameters."
+        "In a row, from left to right: the input x₀ of {before}, {layers} layers H₁ to H{last}, "
+        "a concatenation, the output y of {after}. Orange arrows run above them, from x₀ and "
+        "from each layer to every later layer and to the concatenation; {links} connections "
+        "enter the layers. Each box says how many maps its layer reads and outputs: {counts}. "
+        "The block has {total} parameters."
     )
     return flow.described(
         _("A dense block: each layer reads all the maps before it"),
@@ -133,9 +134,10 @@ def transition(module: Transition, side: int = 32) -> Sketch:
     extent = flow.sketch.extent()
     flow.sketch.label(extent.x, extent.bottom + 26, rf"$\theta = {kept} / {maps}$", MEDIUM)
     text = _(
-        "Boxes in a row: an input x of {before}, BN, ReLU, a 1×1 convolution that keeps {kept} of "
-        "the {maps} maps, average pooling over 2×2 pixels, an output y of {after}. Below, the "
-        "compression θ = {kept}/{maps}. {total} parameters, almost all in the 1×1 convolution."
+        "Boxes in a row, from left to right: an input x of {before}, BN, ReLU, a 1×1 "
+        "convolution from {maps} maps to {kept}, average pooling over 2×2 pixels, an output y "
+        "of {after}. Below stands the compression, θ = {kept}/{maps}. Almost all of the {total} "
+        "parameters are in the 1×1 convolution."
     )
     title = _("A transition: fewer maps, of half the side")
     return flow.described(title, text, maps=maps, kept=kept)
@@ -222,11 +224,12 @@ def densenet_zoom(net: DenseNet, side: int = 32) -> Sketch:
         sketch.put(part, (wide - part.extent().width) / 2, top + 22)
     convolutions = [one for one in layer.modules() if isinstance(one, nn.Conv2d)]
     text = _(
-        "Four rows. The whole net, with its three blocks and two transitions. Its first block: "
-        "x₀, {layers} layers that each read all before them, a concatenation. Inside layer H₂: BN, "
-        "ReLU, a 1×1 convolution to {narrow} maps, BN, ReLU, a 3×3 convolution that gives {growth} "
-        "maps. A transition: BN, ReLU, a 1×1 convolution from {before} maps to {after}, average "
-        "pooling 2×2. {total} parameters."
+        "The picture has four rows. The first is the whole network, with its three blocks and "
+        "two transitions. The second is its first block: x₀, {layers} layers that each read all "
+        "that comes before them, and a concatenation. The third is the inside of layer H₂: BN, "
+        "ReLU, a 1×1 convolution to {narrow} maps, BN, ReLU, a 3×3 convolution to {growth} "
+        "maps. The fourth is a transition: BN, ReLU, a 1×1 convolution from {before} maps to "
+        "{after}, average pooling over 2×2 pixels. The network has {total} parameters."
     )
     return sketch.described(
         _("DenseNet-BC, from the net to one layer"),

@@ -86,7 +86,7 @@ def draw(module: nn.Module, *inputs: Any, depth: int | None = None) -> Diagram:
     if sketch.extent().width > WIDEST - 2 * MARGIN:
         sketch = Flow(graph, along="y").sketch
     name, said = type(module).__name__, listed(said_of(graph))
-    text = _("A diagram of {name}, in the order in which it runs. {said}.")
+    text = _("A diagram of {name}, listed in the order in which it runs. {said}.")
     return Diagram(sketch.described(name, text, name=name, said=said))
 
 

@@ -74,11 +74,11 @@ def conv_1x1(conv: nn.Conv2d, side: int = 5) -> Sketch:
     sketch.note(answers.x, foot, str(made))
     sketch.note(second.x, foot, shape_text(graph[-1].shape))
     text = _(
-        "From left to right: a pile of {before} maps of {size} pixels, with the pixel at one and "
-        "the same position in orange on each; these pixels as a column p₁, p₂ …; the weights, a "
-        "table of {after} rows and {before} columns; the column q₁, q₂ … that the table gives; and "
-        "a pile of {after} maps, with these numbers at the same position. The same weights serve "
-        "all positions: {total} parameters, biases included."
+        "From left to right: a pile of {before} maps of {size} pixels, with the pixel at one "
+        "position in orange on each; these pixels as a column, p₁, p₂ …; the weights, a matrix "
+        "of {after} rows and {before} columns; the column q₁, q₂ … that the matrix makes of "
+        "them; and a pile of {after} maps with these numbers at the same position. The same "
+        "weights serve every position, {total} parameters in all with the biases."
     )
     return sketch.described(
         _("The 1×1 convolution: a matrix at every position"),
@@ -147,12 +147,12 @@ def conv_1x1_pixel(conv: nn.Conv2d, side: int = 5) -> Sketch:
     terms = " + ".join(rf"w_{k}\,p_{{i,j}}(F_{k})" for k in range(1, number + 1))
     sketch.label(330, last + half + 40, rf"$p_{{i,j}}(F') = {terms} + b$")
     text = _(
-        "Left, {number} maps F₁, F₂ …, squares of {size} pixels, one below the other; on each, the "
-        "pixel at row i and column j is orange. An arrow leads from each of these pixels to a "
-        "weight of the one filter, of {filter}: w₁, w₂ …; the products and the bias b meet in an "
-        "addition, whose result is the pixel at the same row i and column j of the map F′, on the "
-        "right. Below: p(F′) at (i, j) is the sum of the products of each weight and the pixel of "
-        "its map, plus b."
+        "On the left are {number} maps F₁, F₂ …, squares of {size} pixels, one below the other; "
+        "on each, the pixel at row i and column j is orange. An arrow leads from each of these "
+        "pixels to a weight of the only filter, of shape {filter}: w₁, w₂ … The products and "
+        "the bias b meet in an addition, and the result is the pixel at row i and column j of "
+        "the map F′, on the right. Below stands the formula: p(F′) at (i, j) is the sum of each "
+        "weight times the pixel of its map, plus b."
     )
     return sketch.described(
         _("The 1×1 convolution at one pixel"),
@@ -218,9 +218,10 @@ def global_average(maps: Tensor = VALUES) -> Sketch:
     sketch.note(290, foot, f"{count_parameters(pool)} params")
     sketch.note(460, foot, str(number))
     text = _(
-        "Left, {number} maps of {size} pixels, with a number in each pixel. All go through a box "
-        "GAP, the mean over all pixels of a map. Right, the {number} means: {means}. Of "
-        "{before}, {number} numbers are left, and no parameter is needed."
+        "On the left are {number} maps of {size} pixels, with a number in each pixel. All go "
+        "through a box GAP, which takes the mean over the pixels of a map. On the right are the "
+        "{number} means: {means}. From {before}, only {number} numbers are left, without any "
+        "parameter."
     )
     return sketch.described(
         _("Global average pooling"),
@@ -299,10 +300,10 @@ def class_map(weights: Sequence[float] = (2.0, -1.0, 1.0)) -> Sketch:
     sketch.join(plus, result, gap, score, y=PITCH)
     sketch.label(330, foot, r"$M_c = \sum_k w_k\, F_k \qquad s_c = \mathrm{GAP}(M_c)$")
     text = _(
-        "Left, {number} feature maps with a number in each pixel. Each is multiplied by its weight "
-        "of the linear layer for class c: {weights}. The products are added, pixel by pixel, into "
-        "the map of the class, positive pixels blue and negative ones orange. Its mean, GAP, is "
-        "the score of the class: {score}."
+        "On the left are {number} feature maps with a number in each pixel. Each is multiplied "
+        "by its weight in the linear layer for class c: {weights}. The products add up, pixel "
+        "by pixel, to the map of the class, with positive pixels in blue and negative ones in "
+        "orange. Its mean, GAP, is the score of the class, {score}."
     )
     return sketch.described(
         _("A class activation map: a weighted sum of feature maps"),
@@ -394,10 +395,11 @@ def function_classes() -> Sketch:
         formula = rf" \;{sign}\; ".join(rf"\mathcal{{F}}_{rank}" for rank in (1, 2, 3))
         sketch.label(left + 185, 362, f"${formula}$")
     text = _(
-        "Two drawings, each with a star, the function f* looked for, outside three ellipses, the "
-        "classes F₁, F₂ and F₃, each larger than the one before. A dot on each ellipse is its "
-        "function nearest to the star, joined to it by a dashed line. Left, the classes are not "
-        "nested: they lie here and there, and the dot of F₃, the largest, is farther from the star "
-        "than that of F₁. Right, each class holds the one before: the dots only come nearer."
+        "Two drawings. In each, a star is the function f* that we look for, and three ellipses "
+        "are the classes F₁, F₂ and F₃, each larger than the last; the star is outside them. A "
+        "dot on each ellipse is its function nearest to the star, joined to it by a dashed "
+        "line. On the left, the classes are not nested: they lie apart, and the dot of F₃, the "
+        "largest, is farther from the star than the dot of F₁. On the right, each class "
+        "contains the last, and the dots can only come nearer."
     )
     return sketch.described(_("Classes of functions: nested or not"), text)

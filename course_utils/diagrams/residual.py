@@ -29,9 +29,10 @@ def conv_bn_relu(block: ConvBNReLU, side: int = 32) -> Sketch:
     """``Conv_Bn_Relu``: the three operators, with shapes and parameters."""
     flow = row_of(block, side)
     text = _(
-        "Three boxes in a row, from left to right: an input x of {before}, a 3×3 convolution "
-        "without bias ({convolution} parameters), batch normalisation ({norm} parameters), ReLU "
-        "(none), an output y of {after}. This is the brick of every network of the course."
+        "Three boxes in a row, from left to right, between an input x of {before} and an output "
+        "y of {after}: a 3×3 convolution without bias ({convolution} parameters), batch "
+        "normalisation ({norm} parameters) and a ReLU (none). Every network of the course is "
+        "built from this brick."
     )
     convolution, norm = (flow.graph[place].parameters for place in (1, 2))
     title = _("Convolution, batch normalisation, ReLU")
@@ -155,10 +156,10 @@ def projection_math(block: ResidualBlock, side: int = 32) -> Sketch:
     """``proj_block_math``: y = ReLU(F(x) + BN(W_s ∗ x)), on the drawing of the block."""
     graph = trace(block, image_for(block, side))
     text = _(
-        "An input x of {before} goes into a box F(x) = BN₂(W₂ ∗ ReLU(BN₁(W₁ ∗ x))), of {after}, "
-        "and around it on an orange arrow through a box BNₛ(Wₛ ∗ x), a 1×1 convolution and a BN, "
-        "of {after} too. Both meet in an addition, then ReLU, then y. Below: "
-        "y = ReLU(F(x) + BNₛ(Wₛ ∗ x))."
+        "An input x of {before} enters a box F(x) = BN₂(W₂ ∗ ReLU(BN₁(W₁ ∗ x))), whose output "
+        "is {after}. An orange arrow takes x around that box, through another, BNₛ(Wₛ ∗ x), a "
+        "1×1 convolution and a BN whose output is also {after}. The two meet in an addition, "
+        "followed by a ReLU and by y. Below stands y = ReLU(F(x) + BNₛ(Wₛ ∗ x))."
     )
     title, before, after = _("The projection block, as a formula"), graph[0].shape, graph[-1].shape
     return _math(graph).described(title, text, before=before, after=after)
@@ -239,10 +240,11 @@ def plain_and_residual(n_blocks: int = 3, channels: int = 16, side: int = 32) ->
         sketch.label(0, top, rf"$y = \mathrm{{ReLU}}({formula})$", align="left")
         top = sketch.extent().bottom + 40
     text = _(
-        "Two rows of {number} blocks, of {shape} throughout. Above, the plain stage: each block is "
-        "a box F of two 3×3 convolutions, then a ReLU; y = ReLU(F(x)). Below, the residual stage: "
-        "the same boxes, with an orange shortcut over each F to an addition before the ReLU; "
-        "y = ReLU(F(x) + x). Both have {total} parameters: additions cost none."
+        "Two rows of {number} blocks, with maps of {shape} throughout. Above is the plain "
+        "stage, where each block is a box F of two 3×3 convolutions followed by a ReLU: y = "
+        "ReLU(F(x)). Below is the residual stage, with the same boxes and an orange shortcut "
+        "over each F to an addition before the ReLU: y = ReLU(F(x) + x). Both have {total} "
+        "parameters, since additions have none."
     )
     return sketch.described(
         _("A plain stage and a residual stage"),

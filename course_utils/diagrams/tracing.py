@@ -213,14 +213,17 @@ def trace(
     if not isinstance(module, nn.Module):
         raise TypeError(
             _(
-                "A drawing is made of a module that has been built, as in MyBlock(16), and this "
-                "is {kind}."
+                "Only a module that has been built can be drawn, such as MyBlock(16); this is "
+                "{kind}."
             ).format(kind=type(module).__name__)
         )
     given = list(_tensors(inputs))
     if not given:
         raise TypeError(
-            _("A module is drawn as it runs: give it an input too, as in torch.zeros(1, 16, 8, 8).")
+            _(
+                "A module is run in order to be drawn: give it an input as well, such as "
+                "torch.zeros(1, 16, 8, 8)."
+            )
         )
     recorder = _Recorder(whole or _is_torchs)
     for place, tensor in enumerate(given):
@@ -237,14 +240,14 @@ def trace(
             hook.remove()
     if not isinstance(output, Tensor):
         raise ValueError(
-            _("Only modules that answer with one tensor are drawn; this one gives {kind}.").format(
-                kind=type(output).__name__
-            )
+            _(
+                "Only a module that returns one tensor can be drawn, and this one returns {kind}."
+            ).format(kind=type(output).__name__)
         )
     if recorder.makers.get(id(output), 0) < len(given):
         raise ValueError(
             _(
-                "There is nothing to draw: the answer of this module is its input, or does not "
+                "There is nothing to draw: the output of this module is its input, or does not "
                 "depend on it."
             )
         )

@@ -68,7 +68,7 @@ def _changed(base: Spec, name: str, change: Any) -> Spec:
     if not isinstance(change, Mapping):
         raise TypeError(
             _(
-                "The change {name!r} is {value!r}: write the field that changes, as in "
+                "The change {name!r} is {value!r}: give the field that changes, as in "
                 '{{"depth": 14}}, or a whole Spec.'
             ).format(name=name, value=change)
         )
@@ -77,7 +77,8 @@ def _changed(base: Spec, name: str, change: Any) -> Spec:
     if unknown:
         raise ValueError(
             _(
-                "The change {name!r} has no field to alter called {unknown}; there are: {known}."
+                "The change {name!r} names a field that does not exist, {unknown}; the fields "
+                "are {known}."
             ).format(name=name, unknown=", ".join(map(repr, unknown)), known=", ".join(known))
         )
     new = dict(change)
@@ -97,9 +98,9 @@ def _changed(base: Spec, name: str, change: Any) -> Spec:
     if len(choices) > 1:
         raise ValueError(
             _(
-                "The change {name!r} alters {number} choices at once ({choices}), so that nothing "
-                "could be said of one: make a change of each, or give a whole Spec to change "
-                "several."
+                "The change {name!r} alters {number} choices at once ({choices}), so the effect "
+                "of each could not be told: make one change of each, or give a whole Spec to "
+                "change several."
             ).format(name=name, number=len(choices), choices=listed(choices))
         )
     return spec
@@ -171,7 +172,9 @@ def difference(
 
 
 def _too_few_seeds() -> ValueError:
-    return ValueError(_("One seed tells nothing of the noise: give two different seeds or more."))
+    return ValueError(
+        _("One seed says nothing about the noise: give at least two different seeds.")
+    )
 
 
 @dataclass(frozen=True)
@@ -286,13 +289,14 @@ class Ablation:
         """How the intervals are to be read."""
         if len(self.effects) == 1:
             return _(
-                "Difference from the base over {seeds} seeds, paired by seed; the interval has 95% "
-                "confidence and counts the draw of the seeds, not that of the images."
+                "The difference from the base is paired by seed, over {seeds} seeds. Its "
+                "interval has a confidence of 95%; it accounts for the choice of seeds, not for "
+                "the choice of images."
             ).format(seeds=len(self.seeds))
         return _(
-            "Differences from the base over {seeds} seeds, paired by seed; the intervals hold for "
-            "all {changes} changes together with 95% confidence and count the draw of the seeds, "
-            "not that of the images."
+            "Differences from the base are paired by seed, over {seeds} seeds. The intervals "
+            "hold together, for all {changes} changes, with a confidence of 95%; they account "
+            "for the choice of seeds, not for the choice of images."
         ).format(seeds=len(self.seeds), changes=len(self.effects))
 
     def __str__(self) -> str:
@@ -382,8 +386,8 @@ def compare(
         few = [name for name, runs in found.items() if len(runs.keys() & found[None].keys()) < 2]
         raise ValueError(
             _(
-                "Fewer than two seeds have a record of every net; the changes that lack them: "
-                "{names}."
+                "Fewer than two seeds have a record of every net. Records are missing for these "
+                "changes: {names}."
             ).format(names=", ".join(map(str, few)))
         )
     kept = {name: [runs[seed] for seed in seeds] for name, runs in found.items()}
@@ -414,7 +418,10 @@ def _nets(base: Any, changes: Any) -> dict[str | None, Spec]:
         raise TypeError(_("The base of an ablation is a Spec, not {value!r}.").format(value=base))
     if not isinstance(changes, Mapping) or not changes:
         raise (ValueError if isinstance(changes, Mapping) else TypeError)(
-            _("Name the changes: a dictionary from a name to the field that changes.")
+            _(
+                "Give the changes as a dictionary, with the field that changes under a name for "
+                "each."
+            )
         )
     nets: dict[str | None, Spec] = {None: base}
     return nets | {name: _changed(base, name, change) for name, change in changes.items()}

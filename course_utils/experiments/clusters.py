@@ -75,8 +75,8 @@ class DaskExecutor(Executor):
         except OSError as error:
             raise SweepError(
                 _(
-                    "The Dask scheduler no longer answers ({reason}). What is done is saved, and "
-                    "the same command goes on from there."
+                    "The Dask scheduler no longer replies ({reason}). What is done is saved, "
+                    "and the same command goes on from there."
                 ).format(reason=error)
             ) from error
         lost, self._seen = self._seen - there, there
@@ -86,7 +86,7 @@ class DaskExecutor(Executor):
             told = []
             if lost:
                 told.append(
-                    _("Workers gone: {number}; what they did begins anew.").format(number=len(lost))
+                    _("Workers lost: {number}; their runs start again.").format(number=len(lost))
                 )
             if lost or was_deserted:
                 told.append(_("Workers of the cluster: {number}.").format(number=len(there)))
@@ -96,10 +96,11 @@ class DaskExecutor(Executor):
         if was_deserted:
             return ""
         if not lost:
-            return _("The cluster has no worker yet: the runs wait for one.")
+            return _("The cluster has no worker yet, and the runs are waiting for one.")
         return _(
-            "No worker of the cluster is left: the runs wait for one. If none will come, stop "
-            "with Ctrl-C: what is done is saved, and the same command goes on from there."
+            "The cluster has no worker left, and the runs are waiting for one. If none will "
+            "come, stop with Ctrl-C: what is done is saved, and the same command goes on from "
+            "there."
         )
 
     def _check_worth_waiting(self, now: float, waited: float) -> None:
@@ -109,9 +110,9 @@ class DaskExecutor(Executor):
             if not self._may_come():
                 raise SweepError(
                     _(
-                        "The cluster has no worker, and Slurm no job left that could bring one: "
-                        "the jobs' logs say why. What is done is saved, and the same command goes "
-                        "on from there."
+                        "The cluster has no worker left, and Slurm has no job left that could "
+                        "bring one: the jobs' logs say why. What is done is saved, and the same "
+                        "command goes on from there."
                     )
                 )
         if self._patience is not None and waited >= self._patience:
@@ -180,7 +181,7 @@ def dask_executor(
                 client = stack.enter_context(distributed.Client(**where))
             except (OSError, ValueError) as error:
                 raise OSError(
-                    _("No Dask scheduler answers at {address} ({reason}).").format(
+                    _("No Dask scheduler replies at {address} ({reason}).").format(
                         address=address, reason=error
                     )
                 ) from error

@@ -55,8 +55,8 @@ class Engine:
         if self.cluster not in (None, "slurm") and self.per_gpu > 1:
             raise ValueError(
                 _(
-                    "--per-gpu is for this machine and for --cluster slurm: another Dask cluster "
-                    "does as many runs on a GPU as it has workers there."
+                    "--per-gpu is for this machine and for --cluster slurm: on another Dask "
+                    "cluster, a GPU does as many runs at once as it has workers."
                 )
             )
         of_jobs = self.options.keys() & {"partition", "time"}

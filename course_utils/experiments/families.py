@@ -155,8 +155,8 @@ def family(name: str) -> Family:
     if not _OWN.fullmatch(name) or name.startswith("__main__:"):
         raise ValueError(
             _(
-                "No family {name!r}: choose one of {known}, or name a function of your own as "
-                '"module:function", written in a file module.py beside the notebook.'
+                "There is no family {name!r}: choose one of {known}, or name a function of your "
+                'own as "module:function", written in a file module.py beside the notebook.'
             ).format(name=name, known=", ".join(map(repr, FAMILIES)))
         )
     module_name, function_name = name.split(":")
@@ -188,9 +188,9 @@ def check_net(name: str, depth: int, options: Mapping[str, Any]) -> None:
     for option in options:
         if chosen.options is not None and option not in chosen.options:
             raise TypeError(
-                _('The family "{name}" has no option {option!r}: it has {options}.').format(
-                    name=name, option=option, options=", ".join(chosen.options)
-                )
+                _(
+                    'The family "{name}" has no option {option!r}: its options are {options}.'
+                ).format(name=name, option=option, options=", ".join(chosen.options))
             )
     chosen.check_depth(depth, **options)
 

@@ -98,8 +98,8 @@ class _Source:
         except (ValueError, SyntaxError):
             raise ValueError(
                 _(
-                    "Your network uses {name}, of type {type}, which cannot be written down for "
-                    "another process: make it inside your function, or give it as an argument."
+                    "Your network uses {name}, of type {type}, which cannot be copied to "
+                    "another process: create it inside your function, or pass it as an argument."
                 ).format(name=name, type=type(value).__name__)
             ) from None
         self.parts[name] = f"{name} = {value!r}"

@@ -131,13 +131,13 @@ class Record:
             written = plain["hash"]
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(
-                _("This is not a whole record ({kind}: {error}).").format(
+                _("The record is incomplete ({kind}: {error}).").format(
                     kind=type(error).__name__, error=error
                 )
             ) from error
         if written != record.spec.hash:
             raise ValueError(
-                _("The record is of another recipe or was changed by hand: its hash differs.")
+                _("The record comes from another recipe, or was edited by hand: its hash differs.")
             )
         return record
 

@@ -61,8 +61,8 @@ def check_device(device: str) -> None:
     lacks_cuda = kind == "cuda" and torch.version.cuda is None and torch.version.hip is None
     sentence = (
         _(
-            "The torch that is installed, {version}, is a build without CUDA: install one for your "
-            "GPU (https://pytorch.org/get-started/locally), or choose the device cpu."
+            "The installed torch, {version}, is built without CUDA: install one for your GPU "
+            "(https://pytorch.org/get-started/locally), or choose the device cpu."
         )
         if lacks_cuda
         else _("torch {version} finds no device {device} on this machine: choose the device cpu.")

@@ -57,8 +57,8 @@ def job_array(
     if shutil.which("sbatch") is None:
         raise OSError(
             _(
-                "There is no Slurm on this machine: sbatch was not found. Start the sweep on a "
-                "machine from which jobs are submitted."
+                "There is no Slurm on this machine, since sbatch was not found. Start the sweep "
+                "on a machine that can submit jobs."
             )
         )
     host, port = address.removeprefix("tcp://").rsplit(":", 1)
@@ -76,7 +76,7 @@ def job_array(
     script = SCRIPT.format(host=host, port=port, worker=worker)
     answer = subprocess.run(command, input=script, capture_output=True, text=True)
     if answer.returncode:
-        raise OSError(_("Slurm takes no such jobs: {reason}").format(reason=answer.stderr.strip()))
+        raise OSError(_("Slurm refuses these jobs: {reason}").format(reason=answer.stderr.strip()))
     job = answer.stdout.strip().split(";")[0]
     try:
         yield job
@@ -85,8 +85,8 @@ def job_array(
         if answer.returncode:
             warnings.warn(
                 _(
-                    "Slurm was not told that the sweep is over ({reason}). Its jobs end by "
-                    "themselves; `scancel {job}` ends them at once."
+                    "Slurm could not be told that the sweep is over ({reason}). Its jobs will "
+                    "end by themselves; `scancel {job}` ends them at once."
                 ).format(reason=answer.stderr.strip(), job=job),
                 stacklevel=2,
             )

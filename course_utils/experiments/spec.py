@@ -105,10 +105,10 @@ class Spec:
         if kind not in DEVICES or (colon and not index.isdecimal()):
             one_of("device", self.device, DEVICES)
         if self.epochs is not None and self.steps is not None:
-            raise ValueError(_("Say how long to train with epochs=… or with steps=…, not both."))
+            raise ValueError(_("Say how long to train with either epochs=… or steps=…, not both."))
         if not self.learning_rate > 0:
             raise ValueError(
-                _("A learning rate is a positive number, not {value}.").format(
+                _("A learning rate must be positive, and this one is {value}.").format(
                     value=self.learning_rate
                 )
             )
@@ -252,7 +252,7 @@ def grid(
     unknown = options.keys() - set(known)
     if unknown:
         raise TypeError(
-            _("A run has no option {unknown}. It has: {known}.").format(
+            _("A run has no option {unknown}. Its options are {known}.").format(
                 unknown=", ".join(sorted(unknown)), known=", ".join(known)
             )
         )

@@ -37,8 +37,8 @@ class Store:
         except OSError as error:
             raise type(error)(
                 _(
-                    "The store {path} cannot be written to ({reason}). Choose another directory, "
-                    "or make this one writable; nothing was run."
+                    "The store {path} cannot be written to ({reason}). Nothing was run: choose "
+                    "another folder, or make this one writable."
                 ).format(path=self.path, reason=error.strerror)
             ) from error
 

@@ -122,7 +122,7 @@ def sweep(
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         # A worker that reads its script again would start the sweep in itself, and so on.
         raise RuntimeError(
-            _('Start a sweep of a script under `if __name__ == "__main__":`, and only there.')
+            _('In a script, start a sweep under `if __name__ == "__main__":`, and only there.')
         )
     specs = list(specs)
     store = store if isinstance(store, Store) else Store(store)
@@ -201,8 +201,8 @@ class _Sweep:
                     told = True
                     self.progress.told(
                         _(
-                            "Another sweep is doing {number} of these runs in {store}: they are "
-                            "left to it, and waited for."
+                            "Another sweep is already doing some of these runs in {store}, "
+                            "{number} in all: this one waits for their records."
                         ).format(number=len(others), store=self.store.path)
                     )
                 if self.futures or others:
@@ -295,8 +295,8 @@ def _sentence(failures: dict[Spec, BaseException], saved: int) -> str:
     if len(failures) == 1:
         failed = _("{spec} gave no record ({reason}).")
     kept = ngettext(
-        "The record of {saved} other run is saved: start the sweep again for what is missing.",
-        "The records of {saved} other runs are saved: start the sweep again for what is missing.",
+        "The record of {saved} other run is saved: start the sweep again to do what is missing.",
+        "The records of {saved} other runs are saved: start the sweep again to do what is missing.",
         saved,
     )
     if not saved:

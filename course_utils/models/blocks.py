@@ -106,7 +106,7 @@ class PadShortcut(nn.Module):
         if out_channels < in_channels:
             raise ValueError(
                 _(
-                    "Option A can only add channels: {out_channels} maps cannot hold "
+                    "Option A can only add channels, and {out_channels} maps cannot hold "
                     "{in_channels}. Use option B, which projects."
                 ).format(in_channels=in_channels, out_channels=out_channels)
             )
@@ -128,7 +128,8 @@ def _shortcut(
     if option not in (None, "A", "B"):
         raise ValueError(
             _(
-                'No shortcut {option!r}: choose None (plain), "A" (padding) or "B" (projection).'
+                'There is no shortcut {option!r}: choose None (plain), "A" (empty maps) or "B" '
+                "(projection)."
             ).format(option=option)
         )
     if option is None:
@@ -263,7 +264,7 @@ def stage(
     torch.Size([1, 32, 4, 4])
     """
     if n_blocks < 1:
-        raise ValueError(_("A stage has one block or more, not {number}.").format(number=n_blocks))
+        raise ValueError(_("A stage has at least one block, not {number}.").format(number=n_blocks))
     shapes = [(in_channels, stride), *[(out_channels, 1)] * (n_blocks - 1)]
     return nn.Sequential(
         *(

@@ -62,8 +62,9 @@ def linear_to_conv(linear: nn.Linear, channels: int, height: int, width: int) ->
     if linear.in_features != channels * height * width:
         raise ValueError(
             _(
-                "The linear layer takes {features} features, and maps of {channels} × {height} × "
-                "{width} hold {found}: give the shape of the maps that are flattened before it."
+                "The linear layer takes {features} features, and maps of "
+                "{channels}×{height}×{width} hold {found}: give the shape of the maps that are "
+                "flattened before it."
             ).format(
                 features=linear.in_features,
                 channels=channels,
@@ -125,8 +126,8 @@ def convolutionalise(model: nn.Module, shape: Sequence[int]) -> nn.Sequential:
     if not isinstance(model, nn.Sequential):
         raise ValueError(
             _(
-                "The layers of a {type} cannot be read in order: give them as an nn.Sequential, "
-                "for example nn.Sequential(model.features, nn.Flatten(), model.classifier)."
+                "The layers of a {type} have no known order: give them in an nn.Sequential, for "
+                "instance nn.Sequential(model.features, nn.Flatten(), model.classifier)."
             ).format(type=type(model).__name__)
         )
     net = nn.Sequential()
@@ -201,7 +202,7 @@ def _run(name: str, layer: nn.Module, x: Tensor) -> Tensor:
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             _(
-                "The layer {name} ({layer}) does not take what reaches it, of shape {shape}: give "
+                "The layer {name} ({layer}) cannot take what reaches it, of shape {shape}: give "
                 "the shape of the images that the model was made for."
             ).format(name=name, layer=type(layer).__name__, shape=tuple(x.shape[1:]))
         ) from error
@@ -285,9 +286,10 @@ def sliding_window(
     checked_images(images)
     if min(images.shape[2:]) < side:
         raise ValueError(
-            _("A window of {side} pixels does not fit into images of {height} × {width}.").format(
-                side=side, height=images.shape[2], width=images.shape[3]
-            )
+            _(
+                "A window with a side of {side} pixels does not fit into images of "
+                "{height}×{width}."
+            ).format(side=side, height=images.shape[2], width=images.shape[3])
         )
     windows = images.unfold(2, side, step).unfold(3, side, step)  # (B, C, rows, cols, side, side)
     windows = windows.permute(0, 2, 3, 1, 4, 5)  # (B, rows, cols, C, side, side)
@@ -297,7 +299,7 @@ def sliding_window(
     if answers.dim() != 2:
         raise ValueError(
             _(
-                "For each window one row of numbers is expected, and the model gives {shape}."
+                "The model must return one row of numbers per window, and it returns {shape}."
             ).format(shape=tuple(answers.shape[1:]))
         )
     return answers.view(*windows.shape[:3], -1).permute(0, 3, 1, 2)

@@ -140,6 +140,6 @@ class MultiplyAdds(OperationWatcher):
         if not self.uncounted:
             return ""
         return _(
-            "Not counted among the multiply-adds: {operations} (products of two activations, as "
-            "in attention, and those that have no formula)."
+            "The multiply-adds leave out {operations}: these are products of two activations, "
+            "as in attention, or have no known formula."
         ).format(operations=", ".join(f"{n} × {name}" for name, n in self.uncounted.items()))

@@ -52,14 +52,14 @@ def layers_per_block(depth: int, bottleneck: bool = True) -> int:
     if bottleneck:
         raise ValueError(
             _(
-                "No DenseNet of depth {depth} with bottlenecks: its depth is 6n+4 "
-                "(10, 16, 22, 28, 34, 40 …). The nearest are {lower} and {upper}."
+                "There is no DenseNet of depth {depth} with bottlenecks: its depth is 6n+4 (10, "
+                "16, 22, 28, 34, 40 …), and the nearest are {lower} and {upper}."
             ).format(**values)
         )
     raise ValueError(
         _(
-            "No DenseNet of depth {depth} without bottlenecks: its depth is 3n+4 "
-            "(7, 10, 13, 16, 19, 22 …). The nearest are {lower} and {upper}."
+            "There is no DenseNet of depth {depth} without bottlenecks: its depth is 3n+4 (7, "
+            "10, 13, 16, 19, 22 …), and the nearest are {lower} and {upper}."
         ).format(**values)
     )
 
@@ -230,8 +230,8 @@ class Transition(nn.Sequential):
         if min(height, width) < 2:
             raise ValueError(
                 _(
-                    "A transition halves its maps, and these have {height}×{width} pixels: "
-                    "give the net larger images."
+                    "A transition halves the side of its maps, and these have only "
+                    "{height}×{width} pixels: give the net larger images."
                 ).format(height=height, width=width)
             )
         for module in self:

@@ -73,8 +73,8 @@ def _channels_after(
     if isinstance(spec, gap_head):
         raise ValueError(
             _(
-                "Stage {position}, {stage}, is the head, and {next} comes after it: a design has "
-                "one head, in its last line."
+                "Stage {position}, {stage}, is a head, and {next} comes after it: a design has "
+                "a single head, on its last line."
             ).format(next=repr(design[position]), **values)
         )
     if not isinstance(spec, MapsSpec):
@@ -82,10 +82,10 @@ def _channels_after(
     if position == 1 and isinstance(spec, identity) and channels <= PIXEL_CHANNELS:
         raise ValueError(
             ngettext(
-                "Stage 1, {stage}, would keep the {channels} channel of the image for all its "
-                "maps: begin with a stage that makes more, such as conv(16).",
-                "Stage 1, {stage}, would keep the {channels} channels of the image for all its "
-                "maps: begin with a stage that makes more, such as conv(16).",
+                "Stage 1, {stage}, would have no other map than the {channels} channel of the "
+                "image: begin with a stage that makes more, such as conv(16).",
+                "Stage 1, {stage}, would have no other maps than the {channels} channels of the "
+                "image: begin with a stage that makes more, such as conv(16).",
                 channels,
             ).format(**values)
         )
@@ -106,8 +106,8 @@ def _not_a_stage(position: int, spec: object) -> str:
             position=position, name=spec.__name__
         )
     return _(
-        "Stage {position} is {value}, of type {type}: a design is a list of stages, each one of "
-        "{kinds}."
+        "Stage {position} is {value}, of type {type}: a design is a list of stages, and each is "
+        "one of {kinds}."
     ).format(position=position, value=repr(spec), type=type(spec).__name__, kinds=", ".join(KINDS))
 
 
@@ -195,9 +195,9 @@ class Composed(nn.Module):
             if isinstance(module, Transition) and min(x.shape[2:]) < 2:
                 raise ValueError(
                     _(
-                        "Stage {position}, {stage}, halves its maps, and those that reach it are "
-                        "{channels} of {height}×{width} pixels: give the net larger images, or "
-                        "take out a stride before it."
+                        "Stage {position}, {stage}, halves the side of its maps, and the "
+                        "{channels} maps that reach it have {height}×{width} pixels: give the "
+                        "net larger images, or remove a stride from an earlier stage."
                     ).format(
                         position=position,
                         stage=repr(self.design[position - 1]),

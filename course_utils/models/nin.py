@@ -41,7 +41,7 @@ def mlpconv(
     torch.Size([2, 10, 8, 8])
     """
     if not widths:
-        raise ValueError(_("A block has at least one number of maps, as in widths=(32, 32, 32)."))
+        raise ValueError(_("A block needs at least one number of maps, as in widths=(32, 32, 32)."))
     layers: list[nn.Module] = []
     for number, (before, after) in enumerate(zip((in_channels, *widths), widths, strict=False)):
         side = kernel_size if number == 0 else 1

@@ -151,8 +151,8 @@ def _line(
             return line
     raise ValueError(
         _(
-            "The cells of the map have no places to be found: on no image were there two that read "
-            "some of its pixels each, and not all."
+            "The cells of the map cannot be located: on no image did two of them each read some "
+            "of the pixels without reading all."
         )
     )
 

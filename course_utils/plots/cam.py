@@ -69,7 +69,7 @@ def _drawable(images: Tensor) -> NDArray[np.float32]:
     """Images ``(N, C, H, W)``, uint8 or float in [0, 1], as ``(N, H, W, 3)`` in [0, 1]."""
     if images.dim() != 4 or images.shape[1] not in (1, 3):
         raise ValueError(
-            _("The images have shape {shape}: expected (N, 3, H, W) or (N, 1, H, W).").format(
+            _("The images have shape {shape} instead of (N, 3, H, W) or (N, 1, H, W).").format(
                 shape=tuple(images.shape)
             )
         )
@@ -181,7 +181,7 @@ def _finite(maps: Tensor) -> NDArray[np.float32]:
     """Maps ``(N, h, w)`` that can be drawn."""
     if maps.dim() != 3 or maps.numel() == 0:
         raise ValueError(
-            _("The maps have shape {shape}: expected (N, h, w), at least one.").format(
+            _("The maps have shape {shape} instead of (N, h, w), with at least one map.").format(
                 shape=tuple(maps.shape)
             )
         )
@@ -195,9 +195,10 @@ def _grey(images: Tensor, count: int) -> NDArray[np.float32]:
     """The grey of ``count`` images, or of one as often: ``(N, H, W)``."""
     if len(images) not in (1, count):
         raise ValueError(
-            _("There are {images} images for {maps} maps: expected as many, or one.").format(
-                images=len(images), maps=count
-            )
+            _(
+                "There must be as many images as maps, or a single one: there are {images} and "
+                "{maps}."
+            ).format(images=len(images), maps=count)
         )
     grey = _drawable(images) @ np.array(LUMINANCE, np.float32)
     return np.broadcast_to(grey, (count, *grey.shape[1:]))
@@ -254,9 +255,9 @@ def _titles(titles: Sequence[str], count: int) -> list[str]:
     """As many titles as panels, empty ones if none were given."""
     if titles and len(titles) != count:
         raise ValueError(
-            _("There are {titles} titles for {panels} panels: expected as many, or none.").format(
-                titles=len(titles), panels=count
-            )
+            _(
+                "There must be as many titles as panels, or none: there are {titles} and {panels}."
+            ).format(titles=len(titles), panels=count)
         )
     return list(titles) or [""] * count
 

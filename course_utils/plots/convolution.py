@@ -48,7 +48,10 @@ def layer_costs(
     """
     if not names or len({len(names), len(parameters), len(macs), len(dense)}) != 1:
         raise ValueError(
-            _("Each layer needs a name, a number of parameters, of multiply-adds, and its kind.")
+            _(
+                "Give each layer a name, a number of parameters, a number of multiply-adds, and "
+                "its kind."
+            )
         )
     figure, panels = DescribedFigure.blank((9.0, 0.9 + 0.24 * len(names)), 1, 2, sharey=True)
     kinds = {False: _("convolution"), True: _("fully connected layer")}
@@ -86,7 +89,7 @@ def layer_costs(
     panels[0].invert_yaxis()
     panels[1].legend(frameon=False, loc="lower right")
     figure.description = _(
-        "Two bars for each layer of a network, from the input to the output. {said}."
+        "Two bars per layer of a network, from the input to the output. {said}."
     ).format(said=listed(said))
     return figure
 
@@ -107,9 +110,9 @@ def pixel_mixture(
     """
     if maps.dim() != 3 or len(weights) != len(maps):
         raise ValueError(
-            _("There are {weights} weights for maps of shape {shape}: one a map is needed.").format(
-                weights=len(weights), shape=tuple(maps.shape)
-            )
+            _(
+                "There must be one weight per map: there are {weights} for maps of shape {shape}."
+            ).format(weights=len(weights), shape=tuple(maps.shape))
         )
     mixed = (weights.view(-1, 1, 1) * maps).sum(0) + bias  # (h, w)
     row, column = pixel
@@ -151,9 +154,9 @@ def pixel_mixture(
         )
     figure.supxlabel(formula, fontsize=11)
     figure.description = _(
-        "Three maps of numbers on the left, one on the right. The pixel framed in the output, at "
-        "row {row} and column {column}, is made of the pixels at the same place in the three maps "
-        "and of no other: {formula}."
+        "Three maps of numbers on the left, and one on the right. The framed pixel of the "
+        "output, at row {row} and column {column}, is computed from the pixels at the same "
+        "place in the three maps and from no others: {formula}."
     ).format(row=row + 1, column=column + 1, formula=formula)
     return figure
 
@@ -207,7 +210,7 @@ def sheet_answers(
     """
     if logits.dim() != 3:
         raise ValueError(
-            _("The logits have shape {shape}: expected (C, rows, columns).").format(
+            _("The logits have shape {shape} instead of (C, rows, columns).").format(
                 shape=tuple(logits.shape)
             )
         )

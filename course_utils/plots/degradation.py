@@ -71,8 +71,8 @@ def interventions(ablation: Ablation) -> DescribedFigure:
         columns=3,
     )
     figure.description = _(
-        "Training error with each change, a mark a seed, a stroke at the median, and a grey band "
-        "over the range of the control. Medians, from above: {said}."
+        "Training error with each change, with one mark per seed, a stroke at the median, and a "
+        "grey band over the range of the control. The medians are, from top to bottom, {said}."
     ).format(said=listed(said))
     return figure
 
@@ -122,8 +122,8 @@ def rate_and_budget(records: Sequence[Record]) -> DescribedFigure:
         _error_scale(axes)
     figure.name_marks(styles, columns=2)
     figure.description = _(
-        "Training error against the learning rate, a panel a depth; medians of the seeds, bands "
-        "from the lowest to the highest. {said}."
+        "Training error against the learning rate, with one panel per depth; lines are medians "
+        "of the seeds, and bands go from the lowest to the highest. {said}."
     ).format(said=listed(said))
     return figure
 
@@ -182,7 +182,8 @@ def dose_response(
     panels[0].set_yscale("log")
     panels[1].set_ylim(-2, 100)
     figure.description = _(
-        "Two panels against one dose, {dose}; a mark a seed, a line through the medians. {said}."
+        "Two panels against the same dose, {dose}, with one mark per seed and a line through "
+        "the medians. {said}."
     ).format(dose=dose, said=listed(said))
     return figure
 
@@ -231,8 +232,8 @@ def published_beside(
     test.set_ylim(0, 20)
     finish(test, _("depth (weight layers)"), _("test error (%)"), _("published: CIFAR-10"))
     figure.description = _(
-        "Left, mean training errors on one logarithmic axis, of this run and of published ones on "
-        "CIFAR-10; right, published test errors. {said}."
+        "On the left, mean training errors of this run and of published ones on CIFAR-10, on "
+        "one logarithmic axis; on the right, published test errors. {said}."
     ).format(said=listed(said))
     return figure
 
@@ -278,7 +279,7 @@ def reference_beside(records: Sequence[Record], reference: Reference) -> Describ
         ylabel = _("training error (%)") if axes is panels[0] else ""
         finish(axes, _("depth (weight layers)"), ylabel, title)
     figure.description = _(
-        "Training error against depth, a dot a seed and a line through the medians. Left, this "
-        "run; right, a larger one ({machine}, commit {commit}). {said}."
+        "Training error against depth, with one dot per seed and a line through the medians. On "
+        "the left is this run; on the right, a larger one ({machine}, commit {commit}). {said}."
     ).format(machine=reference.machine, commit=reference.commit, said=". ".join(said))
     return figure

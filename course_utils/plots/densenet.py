@@ -39,7 +39,10 @@ def bottleneck_weights(
     """
     if len({len(channels), len(direct), len(narrowed)}) != 1 or len(channels) < 2:
         raise ValueError(
-            _("Give as many numbers of weights as of maps, for both layers, and two at least.")
+            _(
+                "Give both layers as many numbers of weights as there are numbers of maps, at "
+                "least two."
+            )
         )
     figure = lines(
         {
@@ -64,7 +67,8 @@ def bottleneck_weights(
             fontsize=10,
         )
         said = _(
-            "They cross at {maps} maps: the bottleneck costs weights below, and saves some above."
+            "The lines cross at {maps} maps: below, the bottleneck costs weights, and above, it "
+            "saves some."
         ).format(maps=number(crossing, 4))
     figure.description = _(
         "Weights of a layer of a dense block against the number of maps that it reads, as two "
@@ -118,8 +122,8 @@ def gradient_profiles(
         finish(axes, _("convolution, from input to output"), ylabel, moment)
     panels[-1].legend(frameon=False, fontsize=9)
     figure.description = _(
-        "Norm of the gradient of each convolution, logarithmic scale, one panel per moment of the "
-        "training, one line per net. {said}."
+        "Norm of the gradient of each convolution against its place, on a logarithmic scale, "
+        "with one panel per moment of the training and one line per net. {said}."
     ).format(said=listed(said))
     return figure
 
@@ -137,7 +141,7 @@ def cut_maps(losses: Tables, intact: float) -> DescribedFigure:
         ValueError: nothing to draw.
     """
     if not len(losses):
-        raise ValueError(_("There is nothing to draw: give a table of losses for each block."))
+        raise ValueError(_("There is nothing to draw: give one table of losses per block."))
     lowest, highest = (
         float(extreme([extreme(table) for table in losses])) for extreme in (np.nanmin, np.nanmax)
     )
@@ -155,15 +159,17 @@ def cut_maps(losses: Tables, intact: float) -> DescribedFigure:
         axes.set_title(_("block {number}").format(number=place), fontsize=10)
         axes.set_xlabel(_("reader: layer"))
         low, high = (number(float(one), 3) for one in (values.min(), values.max()))
-        said.append(_("block {number} {low} to {high}").format(number=place, low=low, high=high))
+        said.append(
+            _("block {number}, between {low} and {high}").format(number=place, low=low, high=high)
+        )
     panels[0].set_ylabel(_("source: layer"))
     drawn = ScalarMappable(norm, palette)
     bar = figure.colour_bar(drawn, panels, _("loss, this connection cut"), size=10, shrink=0.7)
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     figure.description = _(
-        "Tables of coloured squares, a column a block. Each square is the loss when one layer no "
-        "longer reads one source; with nothing cut it is {intact}. T is the transition after the "
-        "block. Ranges: {ranges}."
+        "One table of coloured squares per block. Each square is the loss when one layer no "
+        "longer reads one source; with nothing cut, the loss is {intact}. T is the transition "
+        "after the block. The losses are, for {ranges}."
     ).format(intact=number(intact, 2), ranges=listed(said))
     return figure
 

@@ -32,7 +32,7 @@ def pareto_front(costs: Sequence[float], errors: Sequence[float]) -> list[int]:
     """
     if len(costs) != len(errors):
         raise ValueError(
-            _("There are {costs} costs and {errors} errors: give one of each a point.").format(
+            _("There must be as many costs as errors: there are {costs} and {errors}.").format(
                 costs=len(costs), errors=len(errors)
             )
         )
@@ -106,9 +106,10 @@ def error_against_cost(
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside lower center", ncols=4)
     figure.description = _(
-        "Two panels: {error} against the number of parameters and against multiply-adds, a "
-        "marker a network (median of the seeds) with a bar from the lowest to the highest seed, "
-        "and a line through those that no other dominates. Medians and fronts: {said}."
+        "Two panels show the {error} against the number of parameters and against "
+        "multiply-adds. Each network has a marker at the median of its seeds and a bar from the "
+        "lowest to the highest; a line joins the networks that no other dominates. Medians and "
+        "fronts are as follows: {said}."
     ).format(error=judge, said=listed(said))
     return figure
 
@@ -165,14 +166,15 @@ def stage_costs(summary: Summary) -> DescribedFigure:
         axes.set_xticks([0, 25, 50, 75, 100])
         largest = max(places, key=lambda place: values[place])
         said.append(
-            _("most {what} in {stage} ({share})").format(
+            _("Most of the {what} are in {stage} ({share})").format(
                 what=title, stage=rows[largest].layers, share=percent(shares[largest] / 100, 0)
             )
         )
     name_rows(panels[0], [row.layers for row in rows])
     figure.description = _(
-        "Three bar charts, a bar a stage from input to output: its share of the parameters, of the "
-        "multiply-adds and of the activations kept for the gradient. {said}."
+        "Three bar charts with one bar per stage, from the input to the output: its share of "
+        "the parameters, of the multiply-adds, and of the activations kept for the gradient. "
+        "{said}."
     ).format(said=listed(said))
     return figure
 
@@ -208,7 +210,7 @@ def ablation_differences(ablation: Ablation) -> DescribedFigure:
     }
     figure.name_marks(legend, columns=3)
     figure.description = _(
-        "A line a change: the mean change of the {error} over the seeds, with its interval, and "
-        "a line at zero. {said}"
+        "One row per change, with the mean change in {error} over the seeds, its interval, and "
+        "a vertical line at zero. {said}"
     ).format(error=ablation.judge, said=str(ablation).replace("\n", " "))
     return figure

@@ -89,9 +89,9 @@ def learning_curves(records: Sequence[Record]) -> DescribedFigure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend(frameon=False, fontsize=9, loc="center right")
     figure.description = _(
-        "Learning curves, one panel a family. Training error while learning, median of the seeds, "
-        "from the first epoch to the last: {said}. Bands go from the lowest to the highest seed; "
-        "hollow markers are the test error."
+        "Learning curves, one panel per family. A line is the training error during training "
+        "against the epoch, the median of the seeds: {said}. Bands go from the lowest seed to "
+        "the highest; hollow markers are the test error."
     ).format(said=listed(said))
     return figure
 
@@ -243,7 +243,7 @@ def train_against_test(records: Sequence[Record]) -> DescribedFigure:
     finish(axes, _("training error (%)"), _("test error (%)"))
     axes.legend(frameon=False, fontsize=8, loc="lower right", title=_("larger mark: deeper"))
     figure.description = _(
-        "Test error against training error, a mark a run, with the diagonal where both are equal. "
-        "Medians: {said}."
+        "Test error against training error, with one mark per run and the diagonal where both "
+        "are equal. The medians are {said}."
     ).format(said=listed(said))
     return figure

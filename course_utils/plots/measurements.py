@@ -81,7 +81,7 @@ def draw_median(
         ValueError: repetitions of different lengths, or none.
     """
     if len({len(one) for one in runs}) != 1:
-        text = _("Series {name!r} needs repetitions of one length, and at least one.")
+        text = _("The series {name!r} needs at least one repetition, and all of the same length.")
         raise ValueError(text.format(name=name))
     table = np.asarray(runs, dtype=float)
     where = np.arange(1, table.shape[1] + 1) if x is None else np.asarray(x)

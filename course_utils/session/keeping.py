@@ -56,8 +56,8 @@ def save(lesson: Path, folder: Path, store: Path | None) -> None:
     if not cells:
         say(
             _(
-                "There is nothing to save: no answer ran in this session. Run the cells that you "
-                "want to keep, then save."
+                "There is nothing to save, because no answer ran in this session. Run the cells "
+                "that you want to keep, then save."
             )
         )
         return
@@ -93,7 +93,7 @@ def _offer(lesson: Path, answers: Answers, store: Path, agreed: bool) -> None:
     """Show what a file has for a lesson, name what it has besides, and ask."""
     if answers.lesson != lesson.stem:
         raise ValueError(
-            _("These are answers to the lesson {theirs}, and this is {ours}.").format(
+            _("These answers belong to lesson {theirs}, and this is lesson {ours}.").format(
                 theirs=answers.lesson, ours=lesson.stem
             )
         )
@@ -102,13 +102,13 @@ def _offer(lesson: Path, answers: Answers, store: Path, agreed: bool) -> None:
     strangers = [f"`{name}`" for name in answers.cells if name not in names]
     if strangers:
         say(
-            _("Left out, since the lesson asks no such thing: {names}.").format(
-                names=listed(strangers)
-            )
+            _(
+                "These answers are left out, since the lesson does not ask for them: {names}."
+            ).format(names=listed(strangers))
         )
     records = _missing(answers.records, store)
     if not names and not records:
-        say(_("There is nothing in it to take back."))
+        say(_("It contains nothing to restore."))
         return
     cells = {name: answers.cells[name] for name in names}
     _show(questions, cells, answered(questions, cells_that_ran()))
@@ -117,12 +117,12 @@ def _offer(lesson: Path, answers: Answers, store: Path, agreed: bool) -> None:
         define(questions, cells)
         for record in records:
             Store(store).write(record)
-        say(_("Taken back: {contents}.").format(contents=_contents(cells, records)))
+        say(_("Restored: {contents}.").format(contents=_contents(cells, records)))
 
     if agreed:
         take()
     else:
-        say(_("To be taken back: {contents}.").format(contents=_contents(cells, records)))
+        say(_("Ready to be restored: {contents}.").format(contents=_contents(cells, records)))
         ask(take)
 
 

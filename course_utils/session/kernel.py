@@ -40,7 +40,7 @@ def define(questions: Sequence[Question], answers: Mapping[str, str]) -> None:
     """
     shell = get_ipython()
     if shell is None:
-        raise RuntimeError(_("Answers are defined in a notebook or in IPython alone."))
+        raise RuntimeError(_("Answers can be defined only in a notebook or in IPython."))
     transformers = shell.input_transformers_cleanup
     stand_ins = next((one for one in transformers if isinstance(one, _StandIns)), None)
     if stand_ins is None:
@@ -61,7 +61,7 @@ class _StandIns(dict[str, str]):
             return lines
         checked = CHECK.search(text)
         place = checked.start() if checked else len(text)
-        said = _("This cell is blank: the answer that you took back runs in its place.")
+        said = _("This cell is blank, so the answer that you restored runs in its place.")
         return f"{text[:place].rstrip()}\nprint({said!r})\n{text[place:]}\n".splitlines(True)
 
 

@@ -232,7 +232,7 @@ def _count_steps(epochs: int | None, steps: int | None, per_epoch: int) -> int:
         return whole_number("epochs", epochs, at_least=1) * per_epoch
     if steps is not None and epochs is None:
         return whole_number("steps", steps, at_least=1)
-    raise ValueError(_("Say how long to train with epochs=… or with steps=…, one of the two."))
+    raise ValueError(_("Say how long to train, with epochs=… or with steps=…."))
 
 
 def _check_trainable(model: nn.Module) -> None:
@@ -243,8 +243,8 @@ def _check_trainable(model: nn.Module) -> None:
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError(
             _(
-                "No weight of this net can learn: it has none, or all are frozen; "
-                "requires_grad_(True) lets them."
+                "No weight of this net can learn: either it has none, or all are frozen, and "
+                "requires_grad_(True) frees them."
             )
         )
 
@@ -388,7 +388,9 @@ def fit(
     train = dataset.train
     batch_size = min(whole_number("batch_size", batch_size, at_least=1), len(train))
     if batch_size < 2:
-        raise ValueError(_("A batch needs two images or more: batch normalisation compares them."))
+        raise ValueError(
+            _("A batch needs at least two images, since batch normalisation compares them.")
+        )
     total = _count_steps(epochs, steps, len(train) // batch_size)
     last = total if stop_after is None else min(_count_steps(None, stop_after, 1), total)
     limit = limited(gradient_clip, lars)
