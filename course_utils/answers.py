@@ -122,8 +122,7 @@ def parse_answers(content: bytes, name: str) -> Answers:
     if answers is None or not all(isinstance(text, str) for text in answers.cells.values()):
         raise ValueError(
             _(
-                "{path} has answers in a form that this course does not know: bring the course up "
-                "to date."
+                "{path} has answers in a form that this course does not know: update the course."
             ).format(path=name)
         )
     return answers

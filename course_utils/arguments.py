@@ -67,13 +67,13 @@ def whole_number(option: str, value: object, *, at_least: int) -> int:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(
-            _("{option} must be a whole number, at least {least}, and is {value!r}.").format(
+            _("{option} must be a whole number of at least {least}, and is {value!r}.").format(
                 option=option, least=at_least, value=value
             )
         ) from None
     if number < at_least:
         raise ValueError(
-            _("{option} must be at least {least} and is {value}: choose a larger one.").format(
+            _("{option} must be at least {least}, and is {value}: choose a larger one.").format(
                 option=option, least=at_least, value=number
             )
         )
@@ -88,7 +88,9 @@ def flag(option: str, value: object) -> bool:
     """
     if not isinstance(value, bool):
         raise TypeError(
-            _("{option} must be True or False and is {value!r}.").format(option=option, value=value)
+            _("{option} must be True or False, and is {value!r}.").format(
+                option=option, value=value
+            )
         )
     return value
 
@@ -101,7 +103,7 @@ def one_of(option: str, value: object, choices: tuple[str, ...]) -> str:
     """
     if not isinstance(value, str) or value not in choices:
         raise ValueError(
-            _("{option} must be one of {choices} and is {value!r}.").format(
+            _("{option} must be one of {choices}, and is {value!r}.").format(
                 option=option, choices=", ".join(map(repr, choices)), value=value
             )
         )

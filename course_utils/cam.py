@@ -253,8 +253,8 @@ def class_index(classes: Any, logits: Tensor) -> Tensor:
     if classes is None:
         return logits.argmax(1)
     expected = _(
-        "expected an integer from 0 to {last}, or {batch} of them (one for each image), or None "
-        "for the predicted class"
+        "give an integer from 0 to {last}, or {batch} of them (one per image), or None for the "
+        "predicted class"
     ).format(last=count - 1, batch=batch)
     try:
         index = torch.as_tensor(classes if isinstance(classes, Tensor) else np.asarray(classes))

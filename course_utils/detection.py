@@ -94,7 +94,7 @@ def tally(findings: Sequence[Sequence[Finding]], sheets: Sequence[Sheet]) -> Tal
     """
     if len(findings) != len(sheets):
         raise ValueError(
-            _("{found} lists of findings do not go with {wanted} sheets.").format(
+            _("Give one list of findings per sheet: there are {found} for {wanted}.").format(
                 found=len(findings), wanted=len(sheets)
             )
         )

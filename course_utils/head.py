@@ -476,8 +476,9 @@ def _find_head(
     ):
         raise HeadError(
             _(
-                "{reason}: class activation maps need global average pooling and then one linear "
-                "layer; course_utils.gradient_maps approximates them where a layer keeps positions."
+                "{reason}: class activation maps need global average pooling followed by a "
+                "single linear layer, and course_utils.gradient_maps approximates them where a "
+                "layer keeps positions."
             ).format(reason=_why_not(way, names))
         )
     features, weight = way.features, linear.weight

@@ -107,8 +107,8 @@ def _install(requirements: list[str]) -> None:
     if answer.returncode:
         raise OSError(
             _(
-                "pip could not install {requirements} beside what this machine has: start a new "
-                "session, with its internet access on, and run the first cell again. pip says: "
-                "{words}"
+                "pip could not install {requirements} beside what this machine already has: "
+                "start a new session with internet access, and run the first cell again. pip "
+                "says: {words}"
             ).format(requirements=", ".join(requirements), words=answer.stdout.strip())
         )

@@ -811,16 +811,16 @@ def _as_numbers(values: Any, what: str) -> Tensor:
             tensor = torch.as_tensor(array)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
-            _("{what} are not numbers in a regular shape: {reason}.").format(
+            _("{what} are not a regular array of numbers: {reason}.").format(
                 what=what, reason=str(error).rstrip(".")
             )
         ) from error
     if tensor.is_complex():
-        raise TypeError(_("{what} are complex: expected real numbers.").format(what=what))
+        raise TypeError(_("{what} contain complex numbers, and should be real.").format(what=what))
     is_wide = tensor.dtype == torch.float64 or not tensor.is_floating_point()
     tensor = tensor.detach().cpu().to(torch.float64 if is_wide else torch.float32)
     if not torch.isfinite(tensor).all():
-        raise ValueError(_("{what} hold NaN or infinite values.").format(what=what))
+        raise ValueError(_("{what} contain NaN or infinite values.").format(what=what))
     return tensor
 
 
@@ -851,7 +851,7 @@ def _checked_levels(values: Any, what: str, interval: str = "[0, 1]") -> Tensor:
     levels = levels[None] if levels.dim() == 0 else levels
     if levels.dim() != 1 or len(levels) == 0:
         raise ValueError(
-            _("{what} have shape {shape}: expected at least one number in a row.").format(
+            _("{what} have shape {shape}: give at least one number, in one dimension.").format(
                 what=what, shape=tuple(levels.shape)
             )
         )
@@ -888,7 +888,7 @@ def _as_boxes(boxes: Any, what: str) -> Tensor:
     corners = _as_numbers(boxes, what).double()
     if corners.dim() == 0 or corners.shape[-1] != 4:
         raise ValueError(
-            _("{what} have shape {shape}: expected four numbers a box, x0, y0, x1, y1.").format(
+            _("{what} have shape {shape}: give four numbers per box, x0, y0, x1, y1.").format(
                 what=what, shape=tuple(corners.shape)
             )
         )
@@ -896,8 +896,8 @@ def _as_boxes(boxes: Any, what: str) -> Tensor:
     if backwards.any():
         raise ValueError(
             _(
-                "{what} hold {box}, which ends before it begins: expected x0 <= x1 and y0 <= y1, "
-                "inclusive pixels."
+                "{what} contain {box}, which ends before it begins: boxes need x0 <= x1 and y0 "
+                "<= y1, with the last pixels inside."
             ).format(what=what, box=_printed(corners[backwards][0]))
         )
     return corners
@@ -945,14 +945,14 @@ def _checked_masks(masks: Any, stack: Tensor, what: str) -> Tensor:
     values = _as_numbers(masks, what)
     if not ((values == 0) | (values == 1)).all():
         raise ValueError(
-            _("{what} hold other values than 0 and 1: expected bool masks.").format(what=what)
+            _("{what} contain values other than 0 and 1: give boolean masks.").format(what=what)
         )
     foreground = values.bool()
     if foreground.dim() == 4:
         foreground = foreground.any(1)
     if foreground.shape != stack.shape:
         raise ValueError(
-            _("{what} have shape {shape} and the maps {maps}: expected the same.").format(
+            _("{what} have shape {shape} and the maps {maps}: the two should be the same.").format(
                 what=what, shape=tuple(values.shape), maps=tuple(stack.shape)
             )
         )

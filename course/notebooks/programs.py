@@ -228,7 +228,7 @@ def _places(node: ast.expr) -> set[str]:
 def _shown(node: object) -> str:
     """A node as a reader would write it, cut to 60 characters."""
     if node is None:
-        return _("nothing")
+        return _("none")
     if isinstance(node, ast.keyword):
         text = f"{node.arg}={ast.unparse(node.value)}"
     else:

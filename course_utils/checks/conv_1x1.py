@@ -69,10 +69,10 @@ def check_head_parameters(function: object) -> Feedback:
     vgg = 512, 7, 4096, 1000
     mistakes = wrong_answers(
         partial(_heads, bias=0),
-        _("the biases are missing: one a unit, in every layer."),
+        _("the biases are missing: every layer has one per unit."),
         layers,
         lambda *sizes: (_heads(*sizes)[0], _heads(*sizes, bias=0)[1]),
-        _("the biases of the second head are missing: one per class."),
+        _("the biases of the second head are missing: it has one per class."),
         partial(_heads, middle=0),
         _("the second hidden layer, from `hidden` units to `hidden` units, is missing."),
         lambda maps, side, *units: _heads(maps, 1, *units),
@@ -81,9 +81,9 @@ def check_head_parameters(function: object) -> Feedback:
             _heads(maps * side, 1, *units)[0],
             _heads(maps, 1, *units)[1],
         ),
-        _("a map has `side` rows *and* `side` columns: side × side numbers."),
+        _("a map has `side` rows *and* `side` columns, so side × side numbers."),
         lambda maps, side, *units: _heads(maps, side, *units, seen=side**2),
-        _("the second head still sees every position; after GAP one number a map is left."),
+        _("the second head still sees every position, but after GAP one number per map is left."),
         _("GAP has no parameters, and passes on one number per map."),
         lambda *sizes: _heads(*sizes)[::-1],
         _("the two numbers are swapped: the dense head comes first."),
@@ -92,7 +92,9 @@ def check_head_parameters(function: object) -> Feedback:
     require_answers(function, "head_parameters", cases, _heads, mistakes, layers)
     dense, gap = (number(count, 9) for count in _heads(*vgg))
     return correct(
-        _("for VGG's head, {dense} parameters against {gap}.").format(dense=dense, gap=gap)
+        _("for the head of VGG, that makes {dense} parameters against {gap}.").format(
+            dense=dense, gap=gap
+        )
     )
 
 
@@ -140,17 +142,17 @@ def check_conv_1x1(function: object) -> Feedback:
         _("the values are right, but the channels come last: (B, H, W, O)."),
         order,
         _misread,
-        _("the channels are read with `reshape`, which mixes up positions."),
+        _("you read the channels with `reshape`, which mixes up positions."),
         order,
         lambda x, w, b: _pixelwise(x, w, b).reshape(len(x), len(w), *x.shape[2:]),
-        _("the channels come back with `reshape`, which mixes up positions."),
+        _("you put the channels back with `reshape`, which mixes up positions."),
         order,
         lambda x, w, b: _conv(x, w / w.shape[1], b),
-        _("the sum over the channels is divided by their number; it should be a sum."),
+        _("you divide the sum over the channels by their number, but it should be a sum."),
         lambda x, w, b: _conv(x, w, b).relu(),
-        _("a ReLU follows; the 1×1 convolution itself is linear."),
+        _("a ReLU follows, but the 1×1 convolution itself is linear."),
         lambda x, w, b: _conv(x, w, b).mean((2, 3)),
-        _("the positions are averaged away; each keeps its own answer."),
+        _("you average the positions away, but each keeps its own output."),
     )
     # With as many maps out as in, a transposed weight fits too, and can be told apart.
     cases = [case(2, 4, 4, 5, 3), case(1, 6, 6, 2, 7), case(3, 5, 2, 4, 6), case(1, 3, 4, 1, 1)]
@@ -163,7 +165,7 @@ def check_conv_1x1(function: object) -> Feedback:
             ).format(name=name),
             pixel,
         )
-    return correct(_("equal to torch's own, at every pixel."))
+    return correct(_("your convolution equals torch's own, at every pixel."))
 
 
 @checker
@@ -182,19 +184,22 @@ def check_fold(function: object) -> Feedback:
     algebra = _("Expand `weight2 @ (weight1 @ x + bias1) + bias2`.")
     mistakes = wrong_answers(
         lambda w1, b1, w2, b2: (w1 @ w2, w2 @ b1 + b2),
-        _("the weights are multiplied in the wrong order: the second acts last."),
+        _("you multiply the weights in the wrong order: the second acts last."),
         lambda w1, b1, w2, b2: (w1 @ w2, w1 @ b2 + b1),
-        _("the two convolutions are folded in the wrong order: the second acts last."),
+        _("you fold the two convolutions in the wrong order: the second acts last."),
         lambda w1, b1, w2, b2: (w2 @ w1, b2),
-        _("the first bias is forgotten: it goes through the second convolution."),
+        _("you forgot the first bias, which goes through the second convolution."),
         lambda w1, b1, w2, b2: (w2 @ w1, b1 + b2),
-        _("the biases are added as they are; the first goes through the second weight."),
+        _("the biases are added as they are, but the first one goes through the second weight."),
         lambda w1, b1, w2, b2: (w2 @ w1, w2 @ b1),
-        _("the second bias is forgotten."),
+        _("you forgot the second bias."),
         lambda w1, b1, w2, b2: (w2 + w1, b1 + b2),
-        _("weights and biases are added; applying one after the other is no sum."),
+        _(
+            "you add the weights and the biases, but applying one layer after the other is not "
+            "a sum."
+        ),
         lambda w1, b1, w2, b2: (w2 * w1, w2 @ b1 + b2),
-        _("the weights are multiplied number by number (`*`); a matrix product is needed."),
+        _("you multiply the weights number by number (`*`), where a matrix product is needed."),
         _("In Python the matrix product is `@`."),
         lambda w1, b1, w2, b2: (w2 @ b1 + b2, w2 @ w1),
         _("the two answers are swapped: the weight comes first, then the bias."),
@@ -209,7 +214,7 @@ def check_fold(function: object) -> Feedback:
         mistakes,
         algebra,
     )
-    return correct(_("one convolution, which answers like the two in a row."))
+    return correct(_("your single convolution does what the two do in a row."))
 
 
 @checker
@@ -246,7 +251,9 @@ def check_linear_to_conv(function: object) -> Feedback:
                 ),
                 _("A plain `nn.Conv2d` is enough, with torch's own `forward`."),
             )
-    return correct(_("weight for weight the linear layer, and free of the image's size."))
+    return correct(
+        _("your convolution has the weights of the linear layer, and takes images of any size.")
+    )
 
 
 def _require_weights(conv: nn.Conv2d, linear: nn.Linear, sizes: Sequence[int], label: str) -> None:
@@ -315,20 +322,20 @@ def check_window_of(function: object) -> Feedback:
     )
     mistakes = wrong_answers(
         lambda r, c, k, s: _window(r, c, *_reach(k, s), end=0),
-        _("the last pixel is one too far: the last one *inside* is asked for."),
+        _("the last pixel is one too far: it should be the last one *inside* the window."),
         _("A window of 20 pixels that starts at pixel 0 ends at pixel 19."),
         lambda r, c, k, s: _window_of(c, r, k, s),
-        _("rows and columns are swapped: top, left, bottom, right."),
+        _("you swapped rows and columns: your order is top, left, bottom, right."),
         lambda r, c, k, s: _window(r, c, _reach(k, s)[0], 1),
-        _("the window moves by one pixel a position, whatever the strides."),
+        _("your window moves by one pixel per position, whatever the strides."),
         lambda r, c, k, s: _window(r, c, _reach(k, s)[0], sum(s)),
-        _("the strides are added; they multiply."),
+        _("you add the strides, but they multiply."),
         lambda r, c, k, s: _window(r, c, sum(k) - len(k) + 1, math.prod(s)),
-        _("the side of the window takes no account of the strides."),
+        _("the side of your window ignores the strides."),
         lambda r, c, k, s: _window(r, c, sum(k), math.prod(s)),
-        _("the side of the window is the sum of the kernels."),
+        _("the side of your window is the sum of the kernels."),
         lambda r, c, k, s: _window(r, c, *_reach(k, s, early=True)),
-        _("a layer's own stride comes in too early: its kernel still steps on its input."),
+        _("the stride of a layer is counted too early: its own kernel still moves over its input."),
         lambda r, c, k, s: (*_window_of(r, c, k, s)[:2], *2 * _reach(k, s)[:1]),
         _("the last two numbers are the sides of the window, not its last row and column."),
     )
@@ -339,7 +346,7 @@ def check_window_of(function: object) -> Feedback:
         (2, 3, [1, 4], [3, 2]),
     ]
     require_answers(function, "window_of", cases, _window_of, mistakes, rule)
-    return correct(_("the product of the strides moves the window, and every layer widens it."))
+    return correct(_("the product of the strides moves the window, and every kernel widens it."))
 
 
 @checker
@@ -375,9 +382,14 @@ def check_nin_block(function: object) -> Feedback:
             reference(maps, out, kernel, not last_relu),
             _("the last ReLU is missing.")
             if last_relu
-            else _("a ReLU ends the block although `last_relu=False` asks for none."),
+            else _("the block ends with a ReLU, although `last_relu=False` asks for none."),
         )
 
     cases = [(3, 6, 5), (3, 6, 3), (5, 4, 3, {"last_relu": False})]
     require_modules(function, "nin_block", cases, reference, mistakes)
-    return correct(_("a convolution, two 1×1, and a ReLU after each unless you say otherwise."))
+    return correct(
+        _(
+            "your block runs a convolution, then two 1×1 convolutions, with a ReLU after each "
+            "unless you ask otherwise."
+        )
+    )

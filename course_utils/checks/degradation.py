@@ -102,21 +102,25 @@ def check_paired_change(function: object) -> Feedback:
     require_answers(
         function, "paired_change", cases, _interval, _interval_mistakes(), form, room=room
     )
-    return correct(_("mean and interval of the paired differences are right."))
+    return correct(_("the mean and the interval of the paired differences are right."))
 
 
 def _interval_mistakes() -> list[Mistake]:
     pairs = _(
-        "The same seed made both nets: what varies from seed to seed cancels in a difference."
+        "Both nets come from the same seed, so what varies from seed to seed cancels out in a "
+        "difference."
     )
-    unpaired = _("the two groups are compared as if they were independent; pair them by seed.")
+    unpaired = _("you compare the two groups as if they were independent: pair them by seed.")
     return wrong_answers(
         lambda shallow, deep: _interval(deep, shallow),
-        _("the sign is reversed: this is shallow − deep. A rise in error should be positive."),
+        _(
+            "the sign is reversed: you compute shallow − deep, but a rise in error should be "
+            "positive."
+        ),
         lambda shallow, deep: (_interval(shallow, deep)[0], *_interval(shallow, deep)[:0:-1]),
         _("the bounds are swapped: low comes before high."),
         partial(_interval, critical=lambda n: float(stats.norm.ppf(0.975))),
-        _("the critical value is that of the normal law (1.96)."),
+        _("the critical value is the one of the normal distribution (1.96)."),
         _(
             "With few seeds, the spread itself is poorly known: which distribution accounts for "
             "that?"
@@ -131,24 +135,27 @@ def _interval_mistakes() -> list[Mistake]:
         unpaired,
         pairs,
         partial(_interval, ddof=0),
-        _("the standard deviation divides by n; that of a sample divides by n − 1."),
+        _("the standard deviation divides by n instead of n − 1, as it does for a sample."),
         _("`np.std` and `torch.std` have different defaults."),
         partial(_interval, critical=lambda n: _student(n) * math.sqrt(n)),
-        _("the spread is that of one difference, not of their mean."),
+        _("the spread is the one of a single difference, not of the mean."),
         _("What happens to the standard error of a mean as n grows?"),
         partial(_interval, critical=lambda n: float(stats.t.ppf(0.975, n))),
-        _("the degrees of freedom are n; they should be n − 1."),
+        _("you use n degrees of freedom instead of n − 1."),
         partial(_interval, critical=lambda n: float(stats.t.ppf(0.95, n - 1))),
-        _("the interval leaves 5% on each side, and so covers 90%."),
+        _("the interval leaves out 5% on each side, and so covers only 90%."),
         _("How much must be left out on each side to keep 95% in the middle?"),
         partial(_interval, critical=lambda n: 1.0),
-        _("the interval is the mean ± one standard error: the critical value is missing."),
+        _("the interval is the mean ± one standard error, without the critical value."),
         lambda shallow, deep: [f(np.subtract(deep, shallow)) for f in (np.mean, np.min, np.max)],
-        _("the bounds are the smallest and the largest difference, not a confidence interval."),
+        _(
+            "the bounds are the smallest and the largest difference, which is not a confidence "
+            "interval."
+        ),
         lambda shallow, deep: np.subtract(
             _interval(shallow, deep), (0, *2 * _interval(shallow, deep)[:1])
         ),
-        _("the bounds are given as distances from the mean; give the bounds themselves."),
+        _("the bounds are given as distances from the mean: return the bounds themselves."),
     )
 
 
@@ -195,7 +202,10 @@ def check_identity_layer(function: object) -> Feedback:
                 _("Return a layer like those of the plain net, with weights of your choice."),
             )
     return correct(
-        _("the layer gives back every non-negative map, and could stand anywhere in a plain net.")
+        _(
+            "your layer returns every non-negative map unchanged, and could stand anywhere in a "
+            "plain net."
+        )
     )
 
 
@@ -296,13 +306,16 @@ def check_conv_bn_relu(function: object) -> Feedback:
 
     def mistakes(*args: int, **stride: int) -> list[Mistake]:
         conv, norm, relu = unit = reference(*args, **stride)
-        early = _("the ReLU comes before the batch normalisation; it should come after.")
+        early = _("the ReLU comes before the batch normalisation instead of after it.")
         return [Mistake(nn.Sequential(conv, relu, norm), early), *left_out(unit)]
 
     cases = [(3, 8), (3, 8, {"stride": 2}), (5, 4, {"stride": 3})]
     require_modules(function, "conv_bn_relu", cases, reference, mistakes)
     return correct(
-        _("convolution, batch normalisation, ReLU: equal to the course's own, at every stride.")
+        _(
+            "your brick equals the course's at every stride: a convolution, a batch "
+            "normalisation and a ReLU."
+        )
     )
 
 
@@ -319,15 +332,15 @@ def check_identity_block(block: object) -> Feedback:
         return _wiring_mistakes(wanted) + wrong_answers(
             _Rewired(wanted, "cbr=cb+r"),
             _(
-                "what is added is not the block's input but the output of its first layers: has "
-                "`x` been overwritten?"
+                "what you add is not the input of the block but the output of its first layers: "
+                "has `x` been overwritten?"
             ),
             _keep(),
             # He et al. 2016, arXiv 1603.05027, figure 4e.
             _Rewired(wanted, "brcbrc+"),
             _(
-                "batch normalisation and ReLU come before each convolution. That block exists "
-                "(“pre-activation”, 2016); the one asked for here puts them after."
+                "a batch normalisation and a ReLU come before each convolution. Such a block "
+                "exists (“pre-activation”, 2016), but this one has them after."
             ),
         )
 
@@ -372,7 +385,7 @@ def check_bottleneck_block(block: object) -> Feedback:
 
 
 def _equal_block() -> Feedback:
-    return correct(_("equal to the course's block, in training and in eval mode."))
+    return correct(_("your block does what the course's does, in training mode and in eval mode."))
 
 
 class _Rewired(nn.Module):
@@ -421,24 +434,24 @@ def _wiring_mistakes(block: Block) -> list[Mistake]:
     after = _("What is added to what, and where does the last ReLU stand, in y = relu(F(x) + x)?")
     mistakes = wrong_answers(
         wired(way + "r+"),
-        _("the last ReLU comes before the addition; it should come after."),
+        _("the last ReLU comes before the addition instead of after it."),
         after,
         wired(way + "+"),
         _("the ReLU after the addition is missing."),
         after,
         wired(way + "r+r"),
         _(
-            "there is a ReLU just before the addition, besides the one after: what is added can "
-            "then never be negative."
+            "there is a ReLU just before the addition as well as after it, so what is added can "
+            "never be negative."
         ),
         after,
         wired(way + "pr"),
-        _("a ReLU acts on the shortcut, which should have none."),
+        _("there is a ReLU on the shortcut, which should have none."),
         after,
         wired(way.replace("br", "rb") + "+r"),
-        _("a ReLU comes before its batch normalisation; it should come after."),
+        _("a ReLU comes before its batch normalisation instead of after it."),
         wired(way[:-1] + "+br"),
-        _("the last batch normalisation comes after the addition; it should come before."),
+        _("the last batch normalisation comes after the addition instead of before it."),
         after,
         wired(way.replace("r", "") + "+r"),
         _("there is no ReLU between the convolutions."),
@@ -447,7 +460,7 @@ def _wiring_mistakes(block: Block) -> list[Mistake]:
     if isinstance(block.shortcut, nn.Identity):  # any other would have layers that do not run
         mistakes += wrong_answers(
             wired(way + "r"),
-            _("the addition is missing: this is a plain block."),
+            _("the addition is missing, which makes this a plain block."),
             after,
             wired(way + "dr"),
             _("the main path is added to itself: has `x` been overwritten before the addition?"),
@@ -474,7 +487,7 @@ def _projection_mistakes(
     if stride == 1 and in_channels == out_channels:
         return wrong_answers(
             around(conv_bn(in_channels, out_channels, 1)),
-            _("the shortcut projects although the shape does not change."),
+            _("the shortcut projects, although the shape does not change."),
             _("When `in_channels == out_channels`, what can be added as it is?"),
         )
     mistakes = wrong_answers(
@@ -482,15 +495,15 @@ def _projection_mistakes(
         _("the projection has no batch normalisation of its own."),
         _("Both terms of the sum come from a batch normalisation."),
         around(conv_bn(in_channels, out_channels, 3, stride)),
-        _("the projection is a 3×3 convolution; a 1×1 is enough and expected."),
+        _("the projection is a 3×3 convolution instead of a 1×1, which is enough."),
     )
     if stride > 1:
         pooled = nn.Sequential(nn.AvgPool2d(stride), conv_bn(in_channels, out_channels, 1))
         mistakes += wrong_answers(
             around(pooled),
             _(
-                "the shortcut averages pixels before it projects; here the 1×1 convolution itself "
-                "takes the stride."
+                "the shortcut averages pixels before it projects, but here the 1×1 convolution "
+                "itself takes the stride."
             ),
         )
     if out_channels >= in_channels:
@@ -500,7 +513,7 @@ def _projection_mistakes(
 
 
 def _padded() -> str:
-    return _("the shortcut is padded with empty maps (option A); a projection is asked for.")
+    return _("the shortcut adds empty maps (option A), and should project.")
 
 
 @checker
@@ -532,23 +545,23 @@ def check_pad_shortcut(function: object) -> Feedback:
 
     mistakes = wrong_answers(
         lambda x, out, stride=2: x,
-        _("the stride is not applied and no map is added: the answer is `x` itself."),
+        _("the stride is not applied and no map is added: the output is `x` itself."),
         lambda x, out, stride=2: x[:, :, ::stride, ::stride],
-        _("the pixels are skipped, but no map is added."),
+        _("you skip the pixels, but add no maps."),
         lambda x, out, stride=2: add(x, out),
-        _("the maps are added, but the stride is not applied: no pixel is skipped."),
+        _("you add the maps, but do not apply the stride: no pixel is skipped."),
         lambda x, out, stride=2: reference(x, out),
-        _("the stride is 2, whatever is asked for."),
+        _("the stride is 2, whatever you ask for."),
         lambda x, out, stride=2: add(F.avg_pool2d(x, stride), out),
-        _("the pixels are averaged; option A skips them, and keeps one in every `stride`."),
+        _("you average the pixels, but option A skips them, and keeps one in every `stride`."),
         lambda x, out, stride=2: add(F.max_pool2d(x, stride), out),
-        _("the largest pixel is taken; option A skips pixels without looking at them."),
+        _("you take the largest pixel, but option A skips pixels without looking at them."),
         lambda x, out, stride=2: add(x[:, :, stride - 1 :: stride, stride - 1 :: stride], out),
-        _("the pixels kept are not the first of each step: start at pixel 0."),
+        _("the pixels that you keep do not begin with the first: start at pixel 0."),
         corner,
-        _("a corner of the map is cut out; the pixels kept should be spread over the map."),
+        _("you keep a corner of the map, but the pixels kept should be spread over the whole map."),
         lambda x, out, stride=2: x[:, :, ::stride, ::stride].repeat(1, out, 1, 1)[:, :out],
-        _("the maps added are copies of those of `x`; they should be empty (zeros)."),
+        _("the added maps are copies of those of `x`, and should be empty (zeros)."),
     )
     # At even sizes more mistakes give a right shape, and can be told apart.
     x, odd = torch.randn(2, 4, 6, 6), torch.randn(1, 3, 7, 5)
@@ -563,7 +576,9 @@ def check_pad_shortcut(function: object) -> Feedback:
             "One remark: in bfloat16, your output does not have the type of `x`. Tensors made "
             "from `x` (`x.new_zeros`, `F.pad`) keep its type and its device."
         )
-    return correct(_("pixels skipped, empty maps added, and nothing to learn."), remark)
+    return correct(
+        _("your shortcut skips pixels and adds empty maps, with nothing to learn."), remark
+    )
 
 
 def _keeps_type(function: Any, x: Tensor) -> bool:
@@ -596,7 +611,7 @@ def check_stage(function: object) -> Feedback:
             "shape."
         ),
     )
-    return correct(_("equal to the course's stage, whether the shape changes or not."))
+    return correct(_("your stage does what the course's does, whether the shape changes or not."))
 
 
 def _stage_mistakes(n_blocks: int, maps: int, out: int, stride: int) -> list[Mistake]:
@@ -616,32 +631,32 @@ def _stage_mistakes(n_blocks: int, maps: int, out: int, stride: int) -> list[Mis
         _("a block projects although neither the size nor the number of maps changes."),
         once,
         nn.Sequential(first, *(project(out, 1) for _n in others)),
-        _("every block projects; the first alone changes the shape."),
+        _("every block projects, but only the first changes the shape."),
         once,
         nn.Sequential(first, *(project(out, stride) for _n in others)),
-        _("blocks after the first take the stride too; the first alone changes the size."),
+        _("blocks after the first take the stride too, but only the first may change the size."),
         _("The blocks after the first keep the size and the number of maps."),
         nn.Sequential(first, *(project(maps, stride) for _n in others)),
-        _("every block is made for the maps that enter the stage; the first alone reads them."),
+        _("every block is built for the maps that enter the stage, but only the first reads them."),
         _(
             "How many maps does the first block output, and so how many does the second one "
             "receive?"
         ),
         nn.Sequential(*(identity_block(maps) for _n in others), first),
-        _("the last block changes the shape; the first should."),
+        _("the last block changes the shape, and the first one should."),
         _("The first block takes the stride that is given, and the others have a stride of 1."),
         stage(n_blocks, maps, out, 1, "B"),
         _("the stride is ignored: the maps keep their size."),
         _("Give the stride to the first block."),
         stage(n_blocks, maps, out, 2, "B"),
-        _("the stride is 2, whatever is asked for."),
+        _("the stride is 2, whatever you ask for."),
         stage(n_blocks, maps, out, stride, "A"),
         _padded(),
         stage(n_blocks + 1, maps, out, stride, "B"),
         _("there is one block too many."),
         _("The first block counts among the `n_blocks`: how many others are there?"),
         stage(1, maps, out, stride, "B"),
-        _("there is a single block."),
+        _("there is only one block."),
         _(
             "Do the other blocks have a part in the output? A `return` inside a loop ends it at "
             "once."
@@ -696,12 +711,13 @@ def check_resnet(function: object) -> Feedback:
         del bare_stem.stem[2]
         return [
             *head_mistakes(net),
-            Mistake(
-                max_pooled, _("the pooling at the end takes the maximum; the mean is expected.")
-            ),
+            Mistake(max_pooled, _("the pooling at the end takes the maximum instead of the mean.")),
             Mistake(
                 bare_stem,
-                _("the first layer has no ReLU: it is convolution, batch normalisation, ReLU."),
+                _(
+                    "the first layer lacks its ReLU: it is a convolution, a batch normalisation "
+                    "and a ReLU."
+                ),
             ),
             Mistake(
                 cifar_net(depth, in_channels=in_channels),
@@ -709,10 +725,7 @@ def check_resnet(function: object) -> Feedback:
             ),
             Mistake(
                 cifar_net(depth, "A", in_channels=in_channels),
-                _(
-                    "the shortcuts are padded with empty maps (option A); projections are asked "
-                    "for."
-                ),
+                _("the shortcuts add empty maps (option A), and should project."),
             ),
             *_shortcut_mistakes(lambda: reference(depth, in_channels)),
         ]
@@ -727,7 +740,8 @@ def check_resnet(function: object) -> Feedback:
     )
     require_modules(function, "resnet", cases, reference, mistakes, images=(2, 32, 32), hint=hint)
     return correct(
-        _("equal to the course's net of depth 8 and 20; the latter has {count} parameters.").format(
-            count=number(count_parameters(reference(20)), 9)
-        )
+        _(
+            "your net equals the course's at depths 8 and 20; at depth 20, it has {count} "
+            "parameters."
+        ).format(count=number(count_parameters(reference(20)), 9))
     )

@@ -51,7 +51,7 @@ def _before() -> str:
 
 def _concatenated(layer: nn.Module) -> list[Mistake]:
     """A layer that gives back more than its new maps."""
-    message = _("the layer gives back its input too; its new maps alone are expected.")
+    message = _("the layer returns its input too, and should return only its new maps.")
     hint = _("The block concatenates, in one place only, and the layer just computes.")
     return wrong_answers(
         Wired(layer, lambda body, x: torch.cat([x, body(x)], 1)),
@@ -77,12 +77,15 @@ def check_dense_layer(layer: object) -> Feedback:
             *_concatenated(wanted),
             *wrong_answers(
                 _units((c, k, 3), order="cnr"),
-                _("batch normalisation and ReLU come after the convolution, as in ResNet."),
+                _("a batch normalisation and a ReLU come after the convolution, as in ResNet."),
                 _before(),
                 nn.Sequential(relu, norm, conv),
-                _("the ReLU comes before the batch normalisation; it should come after."),
+                _("the ReLU comes before the batch normalisation instead of after it."),
                 nn.Sequential(norm, relu, conv, relu),
-                _("a ReLU follows the convolution: the layers that read it apply their own."),
+                _(
+                    "a ReLU follows the convolution, but the layers that read these maps apply "
+                    "their own."
+                ),
             ),
             *left_out(wanted),
         ]
@@ -96,8 +99,8 @@ def check_dense_layer(layer: object) -> Feedback:
     )
     return correct(
         _(
-            "it does what the course's layer does without a bottleneck, in training mode and in "
-            "eval mode."
+            "your layer does what the course's does without a bottleneck, in training mode and "
+            "in eval mode."
         )
     )
 
@@ -116,38 +119,38 @@ def check_bottleneck_layer(layer: object) -> Feedback:
         wanted = _units((c, wide, 1), (wide, k, 3))
         return _concatenated(wanted) + wrong_answers(
             _units((c, k, 1), (k, k, 3)),
-            _("the bottleneck has k maps; four times as many are expected."),
+            _("the bottleneck has k maps, and should have four times as many."),
             four,
             _units((c, 4 * c, 1), (4 * c, k, 3)),
-            _("the bottleneck has 4 times `in_channels` maps."),
+            _("the bottleneck has 4 times `in_channels` maps instead of 4 times the growth rate."),
             four,
             _units((c, 4, 1), (4, k, 3)),
             _("the bottleneck has 4 maps, whatever the growth rate."),
             four,
             _units((c, wide, 3), (wide, k, 3)),
-            _("the first convolution is 3×3; a bottleneck narrows with a 1×1."),
+            _("the first convolution is 3×3, but a bottleneck narrows with a 1×1."),
             _units((c, wide, 3), (wide, k, 1)),
-            _("the 3×3 convolution comes first; the 1×1 should narrow its input before."),
+            _("the 3×3 convolution comes first, but the 1×1 should narrow its input before it."),
             _units((c, wide, 1), (wide, k, 1)),
             _("both convolutions are 1×1: no layer looks at neighbouring pixels."),
             _units((c, wide, 1), (wide, k, 3), order="cnr"),
-            _("batch normalisation and ReLU come after each convolution, as in ResNet."),
+            _("a batch normalisation and a ReLU come after each convolution, as in ResNet."),
             _before(),
             nn.Sequential(*wanted[:3], wanted[5]),
-            _("nothing stands between the two convolutions."),
+            _("there is nothing between the two convolutions."),
             _("What do two linear layers in a row amount to?"),
             nn.Sequential(*wanted[:3], *wanted[4:]),
             _("the second batch normalisation is missing."),
             nn.Sequential(*wanted[:4], wanted[5]),
             _("the second ReLU is missing."),
             wanted[2:],
-            _("the layer begins with its convolution: nothing normalises what it reads."),
+            _("the layer begins with its convolution, so nothing normalises what it reads."),
             _before(),
         )
 
     cases = [(7, 3), (9, 2)]
     require_modules(layer, "MyBottleneckLayer", cases, DenseLayer, mistakes)
-    return correct(_("it does what the course's layer does, in training mode and in eval mode."))
+    return correct(_("your layer does what the course's does, in training mode and in eval mode."))
 
 
 @checker
@@ -168,7 +171,10 @@ def check_dense_block(block: object) -> Feedback:
         ),
     )
     return correct(
-        _("equal to the course's dense block without bottleneck, in training and in eval mode.")
+        _(
+            "your dense block does what the course's does without a bottleneck, in training "
+            "mode and in eval mode."
+        )
     )
 
 
@@ -202,26 +208,35 @@ def _block_mistakes(n_layers: int, in_channels: int, growth_rate: int) -> list[M
     every = _("What comes after the block reads the input and the new maps of every layer.")
     return wrong_answers(
         wired(lambda block, x: _new_maps(block, x)[-1]),
-        _("the block gives back the maps of its last layer alone."),
+        _("the block returns only the maps of its last layer."),
         every,
         wired(lambda block, x: torch.cat(_new_maps(block, x)[1:], 1)),
-        _("the block's own input is missing from what it gives back."),
+        _("the input of the block is missing from its output."),
         every,
         wired(lambda block, x: torch.cat(_new_maps(block, x)[:-1], 1)),
-        _("the maps of the last layer are missing from what the block gives back."),
+        _("the maps of the last layer are missing from the output of the block."),
         _("Is the output of the last layer appended before the concatenation?"),
         wired(_newest_first),
-        _("the newest maps come first; the input comes first, then each layer's, in order."),
+        _(
+            "the newest maps come first, but the input should, followed by the maps of each "
+            "layer in order."
+        ),
         _("The order of the list that `torch.cat` receives is the order of the maps."),
         wired(lambda block, x: torch.stack(_new_maps(block, x)[1:]).sum(0)),
-        _("the new maps are added; they should be concatenated."),
+        _("you add the new maps instead of concatenating them."),
         _("`torch.cat(..., dim=1)` places maps side by side."),
         reading(lambda i: in_channels),
-        _("all its layers are made for the block's input alone. What else does the second read?"),
+        _(
+            "all its layers are built for the input of the block alone: what else does the "
+            "second one read?"
+        ),
         reading(lambda i: growth_rate if i else in_channels),
-        _("each layer is made for the maps of the one before it: this is a plain chain."),
+        _("each layer is built for the maps of the one before it: this is a simple chain."),
         reading(lambda i: in_channels + (i + 1) * growth_rate),
-        _("the layers are made for too many maps: the first reads the block's input alone."),
+        _(
+            "the layers are built for too many maps: the first one reads only the input of the "
+            "block."
+        ),
     )
 
 
@@ -243,32 +258,32 @@ def check_transition(function: object) -> Feedback:
         return [
             *wrong_answers(
                 nn.Sequential(norm, relu, conv, nn.MaxPool2d(2)),
-                _("the pooling takes the maximum; the mean is expected."),
+                _("the pooling takes the maximum instead of the mean."),
                 nn.Sequential(norm, relu, strided),
-                _("three pixels out of four are skipped, as a stride does it."),
+                _("three pixels out of four are skipped, as by a stride."),
                 _("Average pooling uses all four pixels."),
                 nn.Sequential(norm, relu, conv),
                 _("the maps keep their size: the pooling is missing."),
                 nn.Sequential(norm, relu, conv, nn.AdaptiveAvgPool2d(1)),
-                _("the pooling averages whole maps; here it halves their sides."),
+                _("the pooling averages whole maps instead of halving their sides."),
                 nn.Sequential(*_units((c, kept, 1), order="cnr"), pool),
-                _("batch normalisation and ReLU come after the convolution, as in ResNet."),
+                _("a batch normalisation and a ReLU come after the convolution, as in ResNet."),
                 _before(),
                 Transition(c, c),
-                _("all the maps are kept."),
+                _("your transition keeps all the maps."),
                 _("The compression is the share of the maps that are kept."),
                 Transition(c, kept + 1),
                 _("the convolution keeps one map too many."),
                 _("Round down a number that is not whole, with `int(…)`."),
                 Transition(c, c // 2),
-                _("half of the maps are kept, whatever the compression."),
+                _("your transition keeps half of the maps, whatever the compression."),
             ),
             *left_out(wanted),
         ]
 
     cases = [(8, 0.5), (9, 0.5), (6, 1.0), (7, 0.7), (10, 0.25)]
     require_modules(function, "my_transition", cases, reference, mistakes)
-    return correct(_("equal to the course's transition, with and without compression."))
+    return correct(_("your transition does what the course's does, with and without compression."))
 
 
 def _layer_weights(in_channels: int, growth_rate: int) -> tuple[int, int]:
@@ -288,17 +303,17 @@ def check_layer_weights(function: object) -> Feedback:
         lambda c, k: _layer_weights(c, k)[::-1],
         _("the two numbers are swapped: without the bottleneck comes first."),
         lambda c, k: (c * k, 4 * c * k + 4 * k * k),
-        _("a 3×3 convolution has nine weights for each pair of maps."),
+        _("a 3×3 convolution has nine weights per pair of maps."),
         lambda c, k: (9 * c * k, 4 * c * k),
-        _("the 3×3 convolution after the bottleneck is forgotten."),
+        _("you forgot the 3×3 convolution after the bottleneck."),
         lambda c, k: (9 * c * k, 36 * k * k),
-        _("the 1×1 convolution of the bottleneck is forgotten."),
+        _("you forgot the 1×1 convolution of the bottleneck."),
         lambda c, k: (9 * c * k, c * k + 9 * k * k),
-        _("the bottleneck has k maps here; it has 4k."),
+        _("your bottleneck has k maps, and should have 4k."),
         lambda c, k: (9 * c * k, 9 * 4 * c * k + 36 * k * k),
-        _("the convolution that narrows is 1×1: one weight a pair of maps, not nine."),
+        _("the convolution that narrows is 1×1: it has one weight per pair of maps, not nine."),
         lambda c, k: (9 * c * k, 4 * c * k + 9 * 4 * k),
-        _("the 3×3 convolution goes from 4k maps to k: both numbers count."),
+        _("the 3×3 convolution goes from 4k maps to k, and both numbers count."),
         lambda c, k: (9 * c * k + 2 * c, 4 * c * k + 36 * k * k + 2 * c + 8 * k),
         _("Batch normalisation has weights too, but only the convolutions are counted here."),
         lambda c, k: (9 * c * k + k, 4 * c * k + 36 * k * k + 5 * k),
@@ -332,7 +347,7 @@ def check_densenet(function: object) -> Feedback:
             _("the ReLU after the last batch normalisation is missing."),
             end,
             ending(lambda net, maps: net.linear(F.relu(maps).amax((2, 3)))),
-            _("the pooling at the end takes the maximum; the mean is expected."),
+            _("the pooling at the end takes the maximum instead of the mean."),
         )
 
     cases: list[tuple[Any, ...]] = [(10, 3), (16, 4)]
@@ -355,6 +370,7 @@ def check_densenet(function: object) -> Feedback:
         published = count_parameters(densenet(100, 12))
     return correct(
         _(
-            "equal to the course's net; for depth 100 and growth rate 12 it has {count} parameters."
+            "your net equals the course's; at depth 100 and growth rate 12, it has {count} "
+            "parameters."
         ).format(count=number(published, 9))
     )

@@ -46,15 +46,15 @@ def check_global_average_pooling(function: object) -> Feedback:
         _("the positions are still there, as two dimensions of length 1."),
         _("A linear layer takes `(B, K)`: check `keepdim`, or use `flatten(1)`."),
         lambda x: x.mean(1),
-        _("the channels are averaged, not the positions."),
+        _("you average over the channels, not over the positions."),
         lambda x: x.mean((0, 2, 3)),
-        _("the images of the batch are averaged together; each has its own answer."),
+        _("you average the images of the batch together, but each has its own output."),
         lambda x: x.mean(),
-        _("everything is averaged into one number."),
+        _("you average everything into one number."),
         lambda x: x.mean(3),
-        _("only the columns are averaged."),
+        _("you average over the columns only."),
         lambda x: x.mean(2),
-        _("only the rows are averaged."),
+        _("you average over the rows only."),
         lambda x: x.amax((2, 3)),
         _("this is the maximum of each map: global *max* pooling."),
         lambda x: x.sum((2, 3)),
@@ -64,7 +64,7 @@ def check_global_average_pooling(function: object) -> Feedback:
     cases = [(torch.randn(s),) for s in ((2, 5, 4, 4), (3, 5, 6, 2), (1, 7, 1, 3), (1, 1, 3, 5))]
     require_answers(function, name, cases, lambda x: x.mean((2, 3)), mistakes, one_number)
     require_differentiable(require_function(function, name)(cases[0][0].requires_grad_()), name)
-    return correct(_("one mean a map, whatever the maps' size."))
+    return correct(_("your function takes one mean per map, whatever the size of the maps."))
 
 
 Epoch = Callable[[nn.Module, torch.optim.Optimizer, Tensor, Tensor, Sequence[Tensor]], object]
@@ -128,30 +128,30 @@ def check_one_epoch(function: object) -> Feedback:
     wanted, mean = _trained(_one_epoch)
     mistakes = wrong_answers(
         partial(_one_epoch, steps="never"),
-        _("the weights are what they were before: no step reaches them."),
+        _("the weights are what they were before: no step changes them."),
         order,
         partial(_one_epoch, trains=False),
-        _("the network is in evaluation mode: its normalisation does not look at the batches."),
+        _("the network is in eval mode, so its normalisation does not look at the batches."),
         _("Call `net.train()` before the loop."),
         partial(_one_epoch, forgets=False),
-        _("the gradients of all batches add up: each step uses those of the batches before, too."),
+        _("the gradients of all batches add up, so each step also uses those of earlier batches."),
         _("Call `zero_grad` once per batch."),
         partial(_one_epoch, steps="last"),
         _("there is only one step, after the last batch."),
         order,
         partial(_one_epoch, loss=lambda logits, labels: F.cross_entropy(logits.softmax(1), labels)),
-        _("the loss is given probabilities; it wants logits, and does the softmax itself."),
+        _("the loss receives probabilities, but it takes logits and applies the softmax itself."),
         partial(_one_epoch, loss=partial(F.cross_entropy, reduction="sum")),
-        _("the loss is the batch's sum; the mean is asked for."),
+        _("the loss is the sum over the batch, and should be the mean."),
         lambda net, optimizer, images, labels, batches: _one_epoch(
             net, optimizer, images, labels, batches[:1]
         ),
-        _("only the first batch is learnt from."),
+        _("the network learns from the first batch only."),
         _("Is the `return` inside the loop, or after it?"),
         lambda net, optimizer, images, labels, batches: _one_epoch(
             net, optimizer, images, labels, [torch.arange(len(images))] * len(batches)
         ),
-        _("each step looks at all the images; `batch` says which ones to take."),
+        _("each step uses all the images, but `batch` says which ones to take."),
     )
     for mistake in mistakes:
         if torch.allclose(weights, _trained(mistake.answer)[0], atol=1e-6):
@@ -167,7 +167,7 @@ def check_one_epoch(function: object) -> Feedback:
         partial(_one_epoch, answer=lambda losses: (sum(losses) * 4 - losses[-1] * 2) / 14)
     )[1]
     _require_mean(name, answer, [mean, of_images])
-    return correct(_("a step for each batch, and the mean of the losses."))
+    return correct(_("your loop takes one step per batch, and returns the mean of the losses."))
 
 
 def _require_mean(name: str, answer: object, accepted: Sequence[object]) -> None:
@@ -209,22 +209,22 @@ def check_cam_by_hand(function: object) -> Feedback:
     definition = _("At each position, the value of map c is Σ_k W[c, k] · f[k] plus b[c].")
     mistakes = wrong_answers(
         lambda f, w, b: _cam(f, w, 0 * b),
-        _("the bias is missing: the mean of each map is its logit less the bias."),
+        _("the bias is missing: the mean of each map is its logit minus the bias."),
         _("Add one number per class at every position, as `bias[:, None, None]`."),
         lambda f, w, b: _cam(f, w, b / f[0, 0].numel()),
-        _("the bias is divided by the number of positions, and the mean divides again."),
+        _("you divide the bias by the number of positions, and the mean divides it again."),
         _("What must be added at every position for the *mean* to grow by b[c]?"),
         lambda f, w, b: _cam(f, w, b).mean((2, 3)),
         _("these are the logits: the positions have been averaged away."),
         lambda f, w, b: _cam(f, w, b).relu(),
-        _("the negative values are gone; they are evidence against the class."),
+        _("the negative values are gone, but they are evidence against the class."),
         _("Without them, the mean of a map is no longer its logit."),
         lambda f, w, b: _unit(_cam(f, w, b)),
-        _("the maps are brought to [0, 1]; the raw, signed values are asked for."),
+        _("the maps are rescaled to [0, 1], and should keep their raw, signed values."),
         lambda f, w, b: _cam(f, w, b) / f.shape[1],
-        _("the sum over the feature maps is divided by their number."),
+        _("you divide the sum over the feature maps by their number."),
         lambda f, w, b: _cam(f, w, b).flatten(2),
-        _("the positions are right, but laid out in a row: `(B, C, h·w)`."),
+        _("the positions are right, but laid out in a row, as `(B, C, h·w)`."),
         _("`unflatten` or `reshape` gives them back their rows and columns."),
     )
     sizes = ((2, 6, 3, 4, 5), (1, 4, 10, 3, 3), (3, 5, 1, 1, 7))
@@ -233,7 +233,7 @@ def check_cam_by_hand(function: object) -> Feedback:
         for batch, maps, classes, height, width in sizes
     ]
     require_answers(function, "cam_by_hand", cases, _cam, mistakes, definition)
-    return correct(_("equal to the linear layer applied at every position, for all classes."))
+    return correct(_("your maps are the linear layer applied at every position, for all classes."))
 
 
 Box = tuple[int, int, int, int]
@@ -340,31 +340,34 @@ def check_box_from_map(function: object) -> Feedback:
         _("the box goes around all the pixels above the threshold, not one component."),
         _("`ndimage.label` gives a number to each group of touching pixels."),
         partial(_component, corners=False),
-        _("pixels that touch by a corner are not joined (4 neighbours instead of 8)."),
+        _(
+            "pixels that touch only at a corner are not joined (you count 4 neighbours instead "
+            "of 8)."
+        ),
         _("Look at the second argument of `ndimage.label`: `structure`."),
         partial(_component, above=torch.gt),
-        _("a pixel as high as the threshold is left out; it belongs to the object."),
+        _("a pixel equal to the threshold is left out, but it belongs to the object."),
         _("“At least” is `>=`."),
         partial(_component, above=lambda cam, level: cam >= level * cam.max()),
-        _("the threshold is taken as a share of the maximum; it is a value of the map."),
+        _("the threshold is taken as a share of the maximum, but it is a value of the map."),
         partial(_component, choose=lambda labels, cam: int(labels.flatten()[cam.argmax()])),
-        _("this is the component that holds the maximum; the largest one is asked for."),
+        _("this is the component that contains the maximum instead of the largest one."),
         largest,
         partial(_component, choose=lambda labels, cam: 1),
         _("this is the first component in reading order, not the largest."),
         largest,
         partial(_component, choose=_widest),
-        _("this is the component with the largest box; the one with the most pixels is asked for."),
+        _("this is the component with the largest box instead of the one with the most pixels."),
         largest,
         moved(lambda x0, y0, x1, y1: (y0, x0, y1, x1)),
-        _("rows and columns are swapped: x is the column, y the row."),
+        _("you swapped rows and columns: x is the column, and y the row."),
         moved(lambda x0, y0, x1, y1: (x0, y0, x1 + 1, y1 + 1)),
-        _("the box ends one pixel late: x1 and y1 are the last pixels inside."),
+        _("the box ends one pixel too late: x1 and y1 are the last pixels inside."),
         moved(lambda x0, y0, x1, y1: (x0, y0, x1 - x0 + 1, y1 - y0 + 1)),
         _("the last two numbers are a width and a height, not the last column and row."),
     )
     require_answers(function, "box_from_map", _islands(), _component, mistakes, order)
-    return correct(_("the box of the largest component, its pixels included."))
+    return correct(_("your box is the one of the largest component, with its last pixels inside."))
 
 
 def _iou(
@@ -405,7 +408,7 @@ def check_iou(function: object) -> Feedback:
     ]
     pixels = _("The last pixel is inside the box: a width is x1 − x0 + 1.")
     union = _("The union counts the pixels shared once: first area + second area − intersection.")
-    last = _("the last pixel is not counted: from 2 to 5 there are four pixels, not three.")
+    last = _("the last pixel is not counted: from 2 to 5, there are four pixels, not three.")
     mistakes = wrong_answers(
         partial(_iou, more=0, area_more=0),
         last,
@@ -417,19 +420,24 @@ def check_iou(function: object) -> Feedback:
         last,
         pixels,
         partial(_iou, least=-np.inf),
-        _("boxes apart in both directions seem to overlap: two negatives multiplied."),
+        _("boxes apart in both directions seem to overlap: two negative numbers were multiplied."),
         _("A shared width or height is never negative: think of `max(0, …)`."),
         partial(_iou, of=lambda shared, first, second: first + second),
-        _("the pixels shared are counted twice in the union."),
+        _("you count the shared pixels twice in the union."),
         partial(_iou, of=lambda shared, first, second: first),
-        _("the intersection is divided by the first box alone."),
+        _("you divide the intersection by the first box alone."),
         partial(_iou, of=lambda shared, first, second: second),
-        _("the intersection is divided by the second box alone."),
+        _("you divide the intersection by the second box alone."),
         partial(_iou, of=lambda shared, first, second: min(first, second)),
-        _("the intersection is divided by the smaller box alone."),
+        _("you divide the intersection by the smaller box alone."),
     )
     require_answers(function, "iou", cases, _iou, mistakes, union)
-    return correct(_("shared pixels over all pixels, apart, nested or the same."))
+    return correct(
+        _(
+            "your function divides the shared pixels by all pixels, whether boxes are apart, "
+            "nested or equal."
+        )
+    )
 
 
 @checker
@@ -444,7 +452,7 @@ def check_fair_accuracy(function: object) -> Feedback:
     first = torch.tensor([0.10, 0.45, 0.70, 0.62, 0.20])
     second = torch.tensor([0.12, 0.40, 0.55, 0.66, 0.25])
     cases = [(first, second), (second.flip(0), first.flip(0)), (first[:3], second[2:])]
-    rule = _("The threshold is chosen on one set of scenes; the score is read on the other.")
+    rule = _("The threshold is chosen on one set of scenes, and the score is read on the other.")
     mistakes = wrong_answers(
         lambda elsewhere, here: here.max(),
         _("the threshold is chosen on the very scenes that judge it: this is MaxBoxAcc."),
@@ -453,11 +461,11 @@ def check_fair_accuracy(function: object) -> Feedback:
         lambda elsewhere, here: elsewhere[here.argmax()],
         _("the two sets of scenes are swapped."),
         lambda elsewhere, here: elsewhere.argmax(),
-        _("this is the place of the threshold, not the score reached there."),
+        _("this is the position of the threshold, not the score reached there."),
         lambda elsewhere, here: here[(elsewhere + here).argmax()],
-        _("both sets of scenes have a say in the threshold; only the other one may."),
+        _("both sets of scenes help to choose the threshold, but only the other one may."),
         lambda elsewhere, here: (elsewhere.max() + here.max()) / 2,
-        _("this is a mean of two best scores; no threshold reaches it on new scenes."),
+        _("this is a mean of two best scores, and no threshold reaches it on new scenes."),
     )
     require_answers(
         function,
@@ -467,4 +475,4 @@ def check_fair_accuracy(function: object) -> Feedback:
         mistakes,
         rule,
     )
-    return correct(_("the threshold comes from other scenes, the score from these."))
+    return correct(_("the threshold comes from other scenes, and the score from these."))

@@ -156,7 +156,7 @@ def left_out(unit: nn.Sequential) -> list[Mistake]:
 
 def head_mistakes(net: nn.Module) -> list[Mistake]:
     """A net of which something wrong is done to the scores that it ends with."""
-    softmax = _("the net ends in a softmax; the scores before it (logits) are expected.")
+    softmax = _("the net ends with a softmax, and should return the scores before it (logits).")
     applied = _("torch's cross-entropy applies the softmax itself.")
     return wrong_answers(
         nn.Sequential(net, nn.Softmax(1)),
@@ -166,7 +166,7 @@ def head_mistakes(net: nn.Module) -> list[Mistake]:
         softmax,
         applied,
         nn.Sequential(net, nn.ReLU()),
-        _("a ReLU follows the last linear layer: a score may be negative."),
+        _("a ReLU follows the last linear layer, but a score may be negative."),
     )
 
 

@@ -20,7 +20,7 @@ from course_utils.checks.feedback import (
     unfilled_value,
 )
 from course_utils.checks.running import checker
-from course_utils.i18n import _, ngettext, number
+from course_utils.i18n import _, named, ngettext, number
 from course_utils.models.counting import count_macs, count_parameters
 from course_utils.models.design import Composed, compose
 from course_utils.models.receptive_field import receptive_field
@@ -117,7 +117,7 @@ def check_mended(mended: object, broken: Sequence[StageSpec]) -> Feedback:
             ),
         )
     return correct(
-        _("stage {place} is mended, {stage}, and the others are as they were.").format(
+        _("stage {place}, {stage}, is repaired, and the others are unchanged.").format(
             place=places[0], stage=f"`{stages[places[0] - 1]!r}`"
         )
     )
@@ -159,17 +159,20 @@ def check_field_by_hand(function: object) -> Feedback:
     )
     mistakes = wrong_answers(
         lambda layers: _field(layers, own_stride=True),
-        _("a layer's own stride widens its field here; it counts only for those after it."),
+        _(
+            "the stride of a layer widens its own field here, but it only counts for the layers "
+            "after it."
+        ),
         _("Widen the window first, then multiply the size of a cell."),
         lambda layers: _field([(kernel, 1) for kernel, _stride in layers]),
-        _("the strides are left out: after a stride of 2 a cell is worth two pixels."),
+        _("you left out the strides: after a stride of 2, a cell covers two pixels."),
         lambda layers: _field(layers, start=0),
-        _("the position itself is missing: without any layer, the field is 1 pixel."),
+        _("you forgot the position itself: without any layer, the field is 1 pixel."),
         lambda layers: _field(layers, less=0),
         _("a kernel k widens the field by k − 1 cells, not by k."),
         _("A 1×1 convolution does not widen the field."),
         lambda layers: _field(layers[::-1]),
-        _("the layers are read from the output to the input."),
+        _("you read the layers from the output to the input."),
         _("The first pair of the list is the layer next to the image."),
         lambda layers: sum(kernel for kernel, _stride in layers),
         _("this is the sum of the kernels."),
@@ -177,7 +180,9 @@ def check_field_by_hand(function: object) -> Feedback:
         _("this is the step between two positions in pixels, not what one of them sees."),
     )
     require_answers(function, "field_by_hand", cases, _field, mistakes, rule)
-    return correct(_("it counts the field of any stack, strides and 1×1 included."))
+    return correct(
+        _("your function computes the field of any stack, strides and 1×1 convolutions included.")
+    )
 
 
 @checker
@@ -247,8 +252,8 @@ def check_small(
         )
     return correct(
         _(
-            "{parameters} parameters, {macs} multiply-adds; a position sees {seen} pixels, and "
-            "{side}×{side} cells are left."
+            "`small` has {parameters} parameters and {macs} multiply-adds; a position sees "
+            "{seen} pixels, and {side}×{side} cells are left."
         ).format(
             parameters=number(used_parameters, 9), macs=number(used_macs, 9), seen=seen, side=side
         )
@@ -319,30 +324,30 @@ def check_pareto_front(function: object) -> Feedback:
     )
     mistakes = wrong_answers(
         lambda costs, errors: _front(costs, errors, lambda d, f, c, e: d < c and f < e),
-        _("a network beaten in one of the two and level in the other is kept."),
+        _("you keep a network that is beaten on one count and level on the other."),
         lambda costs, errors: _front(costs, errors, lambda d, f, c, e: d <= c and f <= e),
-        _("two networks exactly level throw each other out."),
+        _("two networks that are exactly level eliminate each other."),
         lambda costs, errors: [errors.index(min(errors))],
-        _("this is the smallest error alone; a cheaper network may be on the front too."),
+        _("this is only the smallest error, but a cheaper network may be on the front too."),
         lambda costs, errors: sorted(pareto_front(costs, errors)),
-        _("the right ones, but not from the cheapest to the dearest."),
+        _("these are the right ones, but not from the cheapest to the most expensive."),
         lambda costs, errors: pareto_front(costs, errors)[::-1],
-        _("the right ones, but from the dearest to the cheapest."),
+        _("these are the right ones, but from the most expensive to the cheapest."),
         lambda costs, errors: [
             i
             for i in sorted(range(len(costs)), key=lambda i: (costs[i], errors[i]))
             if i not in pareto_front(costs, errors)
         ],
-        _("these are the dominated ones; the others are asked for."),
+        _("these are the dominated networks instead of the others."),
         lambda costs, errors: [costs[i] for i in pareto_front(costs, errors)],
-        _("these are costs; the indices of the networks are asked for."),
+        _("these are costs instead of the indices of the networks."),
         lambda costs, errors: [errors[i] for i in pareto_front(costs, errors)],
-        _("these are errors; the indices of the networks are asked for."),
+        _("these are errors instead of the indices of the networks."),
         lambda costs, errors: sorted(range(len(costs)), key=lambda i: costs[i]),
-        _("every network is kept; some are dominated."),
+        _("you keep every network, but some are dominated."),
     )
     require_answers(function, "pareto_front", cases, pareto_front, mistakes, rule, tidy=_in_order)
-    return correct(_("what nothing dominates, in the order of the costs, ties included."))
+    return correct(_("you keep what nothing dominates, in order of cost, ties included."))
 
 
 FAIR = "bf"
@@ -352,12 +357,19 @@ CHOICES = "abcdef"
 def _reasons() -> dict[str, str]:
     """For each comparison, what to say when it is sorted wrong."""
     return {
-        "a": _("with one seed nothing tells the gap from the noise."),
-        "b": _("the same seeds, subtracted one by one, and an interval without zero: it is fair."),
-        "c": _("the best of ten rewards the network that varies most, not the better one."),
+        "a": _("with one seed, nothing tells the gap from noise."),
+        "b": _(
+            "it subtracts the same seeds one by one, and the interval leaves out zero: it is fair."
+        ),
+        "c": _("the best of ten runs rewards the network that varies most, not the better one."),
         "d": _("A was chosen on the very scenes that judge it, and B was not."),
-        "e": _("the gap may come from three times the computing, and not from the design."),
-        "f": _("the comparison of b, and a conclusion that says no more than it shows: fair."),
+        "e": _(
+            "the gap may come from three times as much computation rather than from the design."
+        ),
+        "f": _(
+            "this is the comparison of b, with a conclusion that says no more than it shows: it "
+            "is fair."
+        ),
     }
 
 
@@ -400,7 +412,10 @@ def check_fair(fair: object) -> Feedback:
         )
     if missing:
         reject(
-            _("What you have chosen is fair, but one more comparison is."),
-            _("“Not shown” can be an honest conclusion, and so can “shown”, with enough seeds."),
+            _("What you chose is fair, but one more comparison is too."),
+            _(
+                "“Not established” can be an honest conclusion, and so can “established”, given "
+                "enough seeds."
+            ),
         )
-    return correct(" ".join(f"`{letter}`: {reasons[letter]}" for letter in CHOICES))
+    return correct(" ".join(named(f"`{letter}`", reasons[letter]) for letter in CHOICES))

@@ -52,13 +52,13 @@ def add_cam(commands: Any) -> None:
         "--top",
         default=3,
         **NUMBER,
-        help=_("how many classes to draw where none is named (3 by default)"),
+        help=_("how many classes to draw when none is named (3 by default)"),
     )
     parser.add_argument(
         "--size",
         default=224,
         **NUMBER,
-        help=_("pixels that the shorter side is brought to (224 by default)"),
+        help=_("length of the shorter side after resizing, in pixels (224 by default)"),
     )
     parser.add_argument(
         "--output",
@@ -69,7 +69,7 @@ def add_cam(commands: Any) -> None:
     parser.add_argument(
         "--gradients",
         action="store_true",
-        help=_("approximate the maps by gradients, where a network has no exact ones"),
+        help=_("approximate the maps with gradients, for a network that has no exact ones"),
     )
     add_network(parser.add_argument_group(_("the network (EfficientNet-Lite0 by default)")))
 
@@ -124,7 +124,9 @@ def _maps(
         try:
             cam = class_activation_maps(network.model, images, entry=network.entry)
         except HeadError as error:
-            raise ValueError(_("{error} Here, --gradients does.").format(error=error)) from error
+            raise ValueError(
+                _("{error} Here, --gradients does that.").format(error=error)
+            ) from error
         logits = cam.logits
     else:
         with torch.no_grad():
@@ -166,8 +168,8 @@ def _what(cam: CAM) -> str:
             "logits."
         ).format(rows=rows, columns=columns, layer=cam.feature_layer)
     return _(
-        "{method}, an approximation: maps of {rows}×{columns} cells, of {layer}, whose means "
-        "differ from the logits by {error} of the largest."
+        "{method} is an approximation: its maps of {layer}, of {rows}×{columns} cells, have "
+        "means that differ from the logits by {error} times the largest."
     ).format(
         method=cam.method,
         rows=rows,

@@ -29,7 +29,7 @@ def add_data(commands: Any) -> None:
     parser.add_argument(
         "--root",
         metavar=_("PATH"),
-        help=_("the folder to fetch into; the course's data by default"),
+        help=_("the folder to download to; by default, the folder of the course's data"),
     )
 
 

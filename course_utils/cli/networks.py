@@ -90,11 +90,11 @@ class Network:
 def add_network(group: Any) -> None:
     """The arguments that choose the network."""
     name = {"metavar": _("NAME")}
-    group.add_argument("--model", **name, help=_("a network of torchvision, as resnet50"))
+    group.add_argument("--model", **name, help=_("a network of torchvision, such as resnet50"))
     group.add_argument(
         "--weights",
         metavar=_("WEIGHTS"),
-        help=_("its weights: a file, or DEFAULT to have torchvision fetch them over the network"),
+        help=_("its weights: a file, or DEFAULT to have torchvision download them"),
     )
     group.add_argument(
         "--checkpoint", type=Path, metavar=_("FILE"), help=_("weights of a network of your own")
@@ -102,7 +102,7 @@ def add_network(group: Any) -> None:
     group.add_argument(
         "--family",
         **name,
-        help=_("what makes that network: plain, residual, dense, or your own as module:function"),
+        help=_("what builds that network: plain, residual, dense, or your own as module:function"),
     )
     group.add_argument("--depth", type=int, metavar="N", help=_("its depth, if it has several"))
     group.add_argument(
@@ -110,13 +110,16 @@ def add_network(group: Any) -> None:
         action="append",
         default=[],
         metavar=_("NAME=VALUE"),
-        help=_("an option of the nets, as width=8"),
+        help=_("an option of the nets, such as width=8"),
     )
     group.add_argument(
-        "--names", type=Path, metavar=_("FILE"), help=_("the names of its classes, one a line")
+        "--names", type=Path, metavar=_("FILE"), help=_("the names of its classes, one per line")
     )
     for option, about in (
-        ("--mean", _("what is taken from the pixels in [0, 1], a number or one a channel")),
+        (
+            "--mean",
+            _("what is subtracted from the pixels in [0, 1]: one number, or one per channel"),
+        ),
         ("--std", _("what they are then divided by")),
     ):
         group.add_argument(option, type=float, nargs="+", metavar="X", help=about)
@@ -124,7 +127,7 @@ def add_network(group: Any) -> None:
         "--entry",
         type=lambda text: int(text) if text.isdecimal() else text,
         **name,
-        help=_("where the logits are, if the network answers a dictionary or a tuple"),
+        help=_("where the logits are, if the network returns a dictionary or a tuple"),
     )
 
 
@@ -179,8 +182,8 @@ def _torchvisions(
     if weights is None:
         raise ValueError(
             _(
-                "{name} needs its weights: --weights FILE, or --weights DEFAULT to have "
-                "torchvision fetch them over the network."
+                "{name} needs its weights: give --weights FILE, or --weights DEFAULT to have "
+                "torchvision download them."
             ).format(name=name)
         )
     if Path(weights).is_file():
@@ -190,9 +193,9 @@ def _torchvisions(
     kinds = models.get_model_weights(name)
     if weights not in kinds.__members__:
         raise ValueError(
-            _("{weights} is no file, and no weights of {name}: it has {known}.").format(
-                weights=weights, name=name, known=", ".join(kinds.__members__)
-            )
+            _(
+                "{weights} is neither a file nor a set of weights of {name}, which has {known}."
+            ).format(weights=weights, name=name, known=", ".join(kinds.__members__))
         )
     chosen = kinds[weights]
     try:
@@ -226,8 +229,8 @@ def _own(arguments: argparse.Namespace) -> nn.Module:
     except TypeError as error:
         raise ValueError(
             _(
-                "{family} cannot be called with {options} ({error}): --depth and --family-option "
-                "name=value give it what it needs."
+                "{family} cannot be called with {options} ({error}): give it what it needs with "
+                "--depth and --family-option name=value."
             ).format(family=arguments.family, options=told, error=error)
         ) from error
     _fill(model, arguments.checkpoint, weights)
@@ -243,8 +246,8 @@ def _weights(path: Path) -> dict[str, Tensor]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise ValueError(
             _(
-                "{path} is no file of weights that can be trusted: save model.state_dict() with "
-                "torch.save."
+                "{path} is not a file of weights that can be trusted: save model.state_dict() "
+                "with torch.save."
             ).format(path=path)
         ) from error
     for key in WITHIN:

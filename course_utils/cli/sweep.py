@@ -71,7 +71,7 @@ def _add_runs(group: Any) -> None:
     group.add_argument(
         "--reference",
         **name,
-        help=_("the runs of a reference that the course keeps, to do them again: {names}").format(
+        help=_("do again the runs of a reference that comes with the course: {names}").format(
             names=", ".join(path.stem for path in sorted(FOLDER.glob("*.json")))
         ),
     )
@@ -85,8 +85,8 @@ def _add_runs(group: Any) -> None:
         nargs="+",
         **name,
         help=_(
-            "families of nets, plain and residual when none is given: plain, residual, dense, or "
-            "your own as module:function, in a file of this folder"
+            "families of nets, plain and residual by default: plain, residual, dense, or your "
+            "own as module:function, in a file of this folder"
         ),
     )
     group.add_argument("--depths", nargs="+", **NUMBER, help=_("depths of the nets"))
@@ -99,29 +99,37 @@ def _add_runs(group: Any) -> None:
         "--precision", choices=["fp32", "bf16", "auto"], help=_("precision of the arithmetic")
     )
     group.add_argument("--threads", **NUMBER, help=_("threads of each run"))
-    _add_setting(group, "--set", _("any other setting of a run, as batch_size=128"))
-    _add_setting(group, "--dataset-option", _("an option of the data set, as mean=pixel"))
-    _add_setting(group, "--family-option", _("an option of the nets, as width=8"))
+    _add_setting(group, "--set", _("any other setting of a run, such as batch_size=128"))
+    _add_setting(group, "--dataset-option", _("an option of the data set, such as mean=pixel"))
+    _add_setting(group, "--family-option", _("an option of the nets, such as width=8"))
 
 
 def _add_ways(group: Any) -> None:
-    _add_folder(group, "--store", "build/records", _("where the records lie"))
+    _add_folder(group, "--store", "build/records", _("where the records are"))
     group.add_argument(
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help=_("take what is in the store as done (the default), or do it again"),
+        help=_("keep the runs that are stored (the default), or do them again"),
     )
     group.add_argument(
-        "--dry-run", action="store_true", help=_("only say what there is to do and what it costs")
+        "--dry-run",
+        action="store_true",
+        help=_("only say what there is to do and what it will cost"),
     )
     group.add_argument(
         "--estimate",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help=_("time a few steps of each net first, to say how long it will take (the default)"),
+        help=_(
+            "time a few steps of each net first, to tell how long the sweep will take (the default)"
+        ),
     )
-    group.add_argument("--workers", **NUMBER, help=_("runs at once; as many as pay by default"))
+    group.add_argument(
+        "--workers",
+        **NUMBER,
+        help=_("how many runs to do at once; by default, as many as makes it faster"),
+    )
     group.add_argument("--per-gpu", default=1, **NUMBER, help=_("runs that share a GPU"))
 
 
@@ -130,8 +138,8 @@ def _add_places(group: Any) -> None:
         "--cluster",
         metavar=_("ADDRESS"),
         help=_(
-            "a Dask cluster: its scheduler's address or scheduler.json, slurm for workers in jobs "
-            "of Slurm, local to start one here"
+            "a Dask cluster: the address of its scheduler or its scheduler.json, slurm for "
+            "workers in Slurm jobs, local to start one here"
         ),
     )
     group.add_argument("--slurm", nargs="?", const="slurm", help=argparse.SUPPRESS)
@@ -154,7 +162,7 @@ def _add_places(group: Any) -> None:
     _add_setting(
         group,
         "--cluster-option",
-        _("any other option of sbatch, as account=course, or of Dask's cluster here"),
+        _("any other option of sbatch, such as account=course, or of the Dask cluster here"),
     )
 
 
@@ -388,8 +396,8 @@ def _announced(
     if unknown := len(set(specs) - found.keys() - costs.keys()):
         lines.append(
             ngettext(
-                "{number} run could not be tried, and will say why.",
-                "{number} runs could not be tried, and will say why.",
+                "{number} run could not be timed, and will say why.",
+                "{number} runs could not be timed, and will say why.",
                 unknown,
             ).format(number=unknown)
         )

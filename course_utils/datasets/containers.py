@@ -19,7 +19,7 @@ INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 def _refuse(what: str, expected: str, found: str) -> ValueError:
     return ValueError(
-        _("{what} must be {expected}; found {found}.").format(
+        _("{what} should be {expected}, and is {found}.").format(
             what=what, expected=expected, found=found
         )
     )
@@ -148,7 +148,7 @@ class Split:
         ):
             raise _refuse("images", _("float or uint8 (…, C, H, W)"), described(pixels))
         if not (_broadcasts(self.mean, pixels.shape) and _broadcasts(self.std, pixels.shape)):
-            expected = _("of a shape that goes with the statistics {mean} and {std}").format(
+            expected = _("of a shape that fits the statistics {mean} and {std}").format(
                 mean=tuple(self.mean.shape), std=tuple(self.std.shape)
             )
             raise _refuse("images", expected, described(pixels))
@@ -286,13 +286,13 @@ class Dataset:
         for side, split in self.splits.items():
             if not isinstance(split, Split):
                 raise TypeError(
-                    _("{side} must be a course_utils.datasets.Split; found {found}.").format(
+                    _("{side} must be a course_utils.datasets.Split, not {found}.").format(
                         side=side, found=type(split).__name__
                     )
                 )
         if isinstance(self.classes, str) or not all(isinstance(c, str) for c in self.classes):
             raise TypeError(
-                _("classes must be a tuple of names, one a class; found {found!r}.").format(
+                _("classes must be a tuple with one name per class, and is {found!r}.").format(
                     found=self.classes
                 )
             )

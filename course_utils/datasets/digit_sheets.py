@@ -63,7 +63,7 @@ def digit_sheet(
     cell = whole_number("cell", cell, at_least=side)
     if n_digits > rows * columns:
         raise ValueError(
-            _("{n_digits} digits do not fit into {cells} cells, one in each.").format(
+            _("{n_digits} digits do not fit into {cells} cells, with one digit per cell.").format(
                 n_digits=n_digits, cells=rows * columns
             )
         )

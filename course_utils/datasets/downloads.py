@@ -263,10 +263,10 @@ def _check_files(folder: Path, published: _Published, verify: bool) -> None:
         if not _present(folder, file, verify):
             raise FileNotFoundError(
                 _(
-                    "{title} is not on this machine: there is no {file} in {folder}; fetch it with "
-                    "`python -m course_utils data {name}` (about {megabytes} MB), which is "
-                    '`load("{name}", download=True)` in a notebook, put its files in that folder, '
-                    "or say with root= where they are."
+                    "{title} is not on this machine: there is no {file} in {folder}. Download "
+                    "it with `python -m course_utils data {name}` (about {megabytes} MB), or "
+                    'with `load("{name}", download=True)` in a notebook; or put its files in '
+                    "that folder, or say where they are with root=."
                 ).format(
                     title=published.title,
                     file=file,
@@ -278,9 +278,9 @@ def _check_files(folder: Path, published: _Published, verify: bool) -> None:
         if verify and (found := calculate_md5(folder / file)) != md5:
             raise ValueError(
                 _(
-                    "{path} is damaged: its MD5 sum is {found} and should be {md5}; fetch it again "
-                    'with datasets.load("{name}", download=True), or, if the folder is your own '
-                    "and meant to differ, pass verify=False."
+                    "{path} is damaged: its MD5 sum is {found} instead of {md5}. Download it "
+                    'again with datasets.load("{name}", download=True); if the folder is your '
+                    "own and differs on purpose, pass verify=False."
                 ).format(path=folder / file, found=found, md5=md5, name=published.name)
             )
 

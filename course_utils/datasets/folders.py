@@ -95,7 +95,7 @@ def _files(path: Path, *, at_least: int) -> tuple[tuple[str, ...], list[tuple[Pa
     }
     if len(folders) < 2:
         raise ValueError(
-            _("{path} is to have a folder for each class, at least two; it has {number}.").format(
+            _("{path} must have one folder per class, at least two, and has {number}.").format(
                 path=path, number=len(folders)
             )
         )
@@ -125,8 +125,8 @@ def _read(files: Iterable[Path], size: int | None) -> Tensor:
     if unreadable:
         raise ValueError(
             ngettext(
-                "{number} image cannot be read: {names}. Repair it or take it out.",
-                "{number} images cannot be read, among them {names}. Repair them or take them out.",
+                "{number} image cannot be read: {names}. Repair it, or remove it.",
+                "{number} images cannot be read, among them {names}. Repair them, or remove them.",
                 len(unreadable),
             ).format(number=len(unreadable), names=", ".join(unreadable[:NAMED]))
         )

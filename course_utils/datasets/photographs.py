@@ -96,7 +96,7 @@ def _larger_than(image: Image.Image, side: int) -> tuple[int, int]:
 
 def _in_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
-        raise ValueError(_("its pixels are real numbers, of which none is known to be white."))
+        raise ValueError(_("its pixels are real numbers, and nothing says which one is white."))
     if image.mode.startswith("I"):  # Pillow would cut all above 255
         values = np.asarray(image).astype(np.int64)
         of_16_bits = image.mode != "I" or values.max() > 255

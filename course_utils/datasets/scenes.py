@@ -164,8 +164,8 @@ def _check_room(n_digits: int, sides: tuple[float, float], size: int) -> None:
     if n_digits > len(CLASSES):
         raise ValueError(
             _(
-                "n_digits must be at most {most}, since the digits of a scene are of different "
-                "classes, and is {n_digits}."
+                "n_digits is {n_digits}, and may be at most {most}, since the digits of a scene "
+                "are of different classes."
             ).format(most=len(CLASSES), n_digits=n_digits)
         )
     most = int(size // sides[1]) ** 2

@@ -53,10 +53,10 @@ def densenet_growth(block: DenseBlock, side: int = 32) -> Sketch:
             _next_layer(sketch, rank + 1, left + PILE, bottom, new)
     _recipe(sketch, block, tops[-1] + 12)
     text = _(
-        "{piles} piles of bars, a bar a map, from left to right: {totals} maps. Between two piles "
-        "a layer H reads the whole pile, and its {growth} new maps, in blue, stand at the foot of "
-        "the next one; an orange arrow carries the old maps on, in grey, unchanged. Every map "
-        "stays {size} pixels."
+        "There are {piles} piles of bars, one bar per map, with {totals} maps from left to "
+        "right. Between two piles, a layer H reads the whole pile, and its {growth} new maps, "
+        "in blue, are at the foot of the next; an orange arrow carries the old maps over, in "
+        "grey, unchanged. Every map keeps its {size} pixels."
     )
     return sketch.described(
         _("A dense block of growth rate {growth}, map by map").format(growth=counts[-1]),

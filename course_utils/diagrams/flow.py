@@ -78,8 +78,9 @@ def draw(module: nn.Module, *inputs: Any, depth: int | None = None) -> Diagram:
     if len(graph) > LARGEST:
         raise ValueError(
             _(
-                "{name} has {number} operators, and a drawing with more than {largest} cannot be "
-                "read: draw one of its blocks, or give depth=1 to draw each part as one box."
+                "{name} has {number} operators, and a drawing of more than {largest} is "
+                "unreadable: draw one of its blocks, or give depth=1 to draw each part as one "
+                "box."
             ).format(name=type(module).__name__, number=len(graph), largest=LARGEST)
         )
     sketch = Flow(graph).sketch

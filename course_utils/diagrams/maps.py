@@ -262,8 +262,8 @@ def heads(
         for graph, count in zip(graphs, counts, strict=True)
     ]
     text = _(
-        "{number} rows of boxes that read the same maps x, of {shape}, each with a bar below as "
-        "long as its number of parameters. From above: {said}."
+        "There are {number} rows of boxes that read the same maps x, of {shape}; below each, a "
+        "bar is as long as its number of parameters. From top to bottom, they are {said}."
     )
     return sketch.described(
         _("Heads on the same maps, and their parameters"),
@@ -336,10 +336,10 @@ def receptive_field(layers: int = 3, kernel: int = 3) -> Sketch:
             sketch.arrow((left - gap + 6, area.y), (left - 6, area.y))
             sketch.note(left - gap / 2, area.y - 30, "conv", f"{kernel}×{kernel}")
     text = _(
-        "{grids} squares of {side}×{side} pixels in a row, from the input x to the output y, with "
-        "a {kernel}×{kernel} convolution between each two. In y one pixel is orange; in each "
-        "square before it, the pixels that it depends on are: {sizes} pixels, from x to y. Each "
-        "convolution adds {more} to the side."
+        "A row of {grids} squares of {side}×{side} pixels, from the input x to the output y, "
+        "with a {kernel}×{kernel} convolution between each square and the next. In y one pixel "
+        "is orange, and so are the pixels that it depends on in the squares before it: from x "
+        "to y, there are {sizes} of them. Each convolution adds {more} to the side."
     )
     return sketch.described(
         _("A receptive field grows, convolution after convolution"),

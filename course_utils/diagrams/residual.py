@@ -60,10 +60,10 @@ def identity(block: ResidualBlock, side: int = 32) -> Sketch:
     """``id_block``: the residual block whose shortcut changes nothing."""
     flow = _block_flow(block, side)
     text = _(
-        "An input x of {shape} leaves on two roads. The main one, F, is a frame with five boxes: "
-        "3×3 convolution, BN, ReLU, 3×3 convolution, BN. The other, an orange arrow above it, is "
-        "the shortcut: it carries x unchanged. They meet in an addition, then a ReLU gives y, of "
-        "{shape} too. All parameters, {total}, are in F; the shortcut has none."
+        "An input x of {shape} takes two paths. The main one, F, is a frame with five boxes: "
+        "3×3 convolution, BN, ReLU, 3×3 convolution, BN. The other, an orange arrow above it, "
+        "is the shortcut, which carries x unchanged. They meet in an addition, and a ReLU gives "
+        "y, also of {shape}. All {total} parameters are in F, and the shortcut has none."
     )
     return flow.described(_("The identity block"), text, shape=flow.graph[0].shape)
 
@@ -73,10 +73,11 @@ def projection(block: ResidualBlock, side: int = 32) -> Sketch:
     flow = _block_flow(block, side)
     assert block.shortcut is not None
     text = _(
-        "An input x of {before} leaves on two roads. The main one, F, is 3×3 convolution of "
-        "stride 2, BN, ReLU, 3×3 convolution, BN. On the shortcut, an orange arrow above, stand a "
-        "1×1 convolution of stride 2 and a BN ({shortcut} parameters). Both roads arrive with "
-        "the shape {after}, are added, and a ReLU gives y. {total} parameters in all."
+        "An input x of {before} takes two paths. The main one, F, is a 3×3 convolution of "
+        "stride 2, BN, ReLU, a 3×3 convolution and BN. The shortcut, an orange arrow above, "
+        "goes through a 1×1 convolution of stride 2 and a BN ({shortcut} parameters). Both "
+        "paths arrive with the shape {after} and meet in an addition, and a ReLU gives y. The "
+        "block has {total} parameters."
     )
     shortcut = count_parameters(block.shortcut)
     return flow.described(_("The projection block"), text, shortcut=shortcut)
@@ -145,9 +146,10 @@ def identity_math(block: ResidualBlock, side: int = 32) -> Sketch:
     sketch = _math(graph)
     sketch.label(374, 120, r"$F = 0,\;\; x \geq 0 \;\;\Rightarrow\;\; y = x$", MEDIUM)
     text = _(
-        "An input x of {shape} goes into a box F(x) = BN₂(W₂ ∗ ReLU(BN₁(W₁ ∗ x))), and around it "
-        "on an orange arrow marked x. Both meet in an addition, marked F(x) + x, then ReLU, then "
-        "y. Below: y = ReLU(F(x) + x); and if F = 0 and x ≥ 0, then y = x: doing nothing is easy."
+        "An input x of {shape} enters a box F(x) = BN₂(W₂ ∗ ReLU(BN₁(W₁ ∗ x))), and an orange "
+        "arrow marked x goes around the box. The two meet in an addition, marked F(x) + x, "
+        "followed by a ReLU and by y. Below stands y = ReLU(F(x) + x), and: if F = 0 and x ≥ 0, "
+        "then y = x, so doing nothing is easy."
     )
     return sketch.described(_("The identity block, as a formula"), text, shape=graph[0].shape)
 
@@ -212,11 +214,11 @@ def resnet_stage(blocks: nn.Sequential, side: int = 32) -> Sketch:
     """``Resnet_block``: a stage, its first block changing the shape and the others keeping it."""
     sketch, shapes = stage_row(blocks, side)
     text = _(
-        "{number} blocks in a row, each in its frame: a box F (two 3×3 convolutions), an addition, "
-        "a ReLU, and a shortcut over F, an orange arrow. In the first block the shortcut passes "
-        "through a 1×1 convolution and a BN, because the shape changes, from {before} to {after}; "
-        "in the others it is a bare arrow, the identity, and the shape stays. {total} parameters "
-        "in all."
+        "A row of {number} blocks, each in a frame: a box F (two 3×3 convolutions), an "
+        "addition, a ReLU, and an orange arrow over F, the shortcut. In the first block, the "
+        "shortcut goes through a 1×1 convolution and a BN, because the shape changes from "
+        "{before} to {after}; in the others it is a bare arrow, the identity, and the shape "
+        "stays the same. The stage has {total} parameters."
     )
     return sketch.described(
         _("A stage of a residual network"),

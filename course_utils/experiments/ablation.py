@@ -215,16 +215,24 @@ class Effect:
             "high": high,
         }
         if not self.altered:
-            return _("{name}: no difference, it is the base itself.").format(**values)
+            return _("{name}: there is no difference, since this is the base itself.").format(
+                **values
+            )
         if not self.judged.is_larger_than_noise:
             sentence = _(
-                "{name}: no difference in {error} is established ({mean} points, interval {low} "
-                "to {high})."
+                "{name}: no difference in {error} is established ({mean} points, with an "
+                "interval from {low} to {high})."
             )
         elif self.judged.mean > 0:
-            sentence = _("{name}: the {error} rises by {size} points (interval {low} to {high}).")
+            sentence = _(
+                "{name}: the {error} rises by {size} points (with an interval from {low} to "
+                "{high}), which is established."
+            )
         else:
-            sentence = _("{name}: the {error} falls by {size} points (interval {low} to {high}).")
+            sentence = _(
+                "{name}: the {error} falls by {size} points (with an interval from {low} to "
+                "{high}), which is established."
+            )
         return sentence.format(**values)
 
 
@@ -267,7 +275,7 @@ class Ablation:
             lines.append(
                 [
                     effect.name,
-                    listed(effect.altered) or _("nothing"),
+                    listed(effect.altered) or _("none"),
                     str(effect.judged),
                     str(effect.train),
                     _signed(effect.parameters),

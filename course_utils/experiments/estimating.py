@@ -179,7 +179,7 @@ def plan(
     >>> len(plan([Spec("plain", 8, seed=seed) for seed in range(3)], {}, {}).rows)
     1
     """
-    sources = {"records": _("records in the store"), "steps": _("a few steps, timed")}
+    sources = {"records": _("stored records"), "steps": _("timing a few steps")}
     nets: dict[tuple[str, int], list[Spec]] = {}
     for spec in dict.fromkeys(specs):
         nets.setdefault((spec.family, spec.depth), []).append(spec)
@@ -195,6 +195,6 @@ def plan(
         done = sum(spec in found for spec in runs)
         rows.append([net_name(family, depth), done, len(runs) - done, *cost])
     return Table(
-        [_("net"), _("in the store"), _("to do"), _("a run"), _("memory"), _("estimated from")],
+        [_("net"), _("stored"), _("to do"), _("a run"), _("memory"), _("estimated from")],
         rows,
     )

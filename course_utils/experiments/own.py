@@ -200,10 +200,10 @@ def build_own(
     with torch.random.fork_rng(devices=[]):
         net = make(depth, **arguments, **{name: sizes[name] for name in sizes if name in taken})
     if net is ... or net is None:
-        raise TypeError(_("it returns nothing yet"))
+        raise TypeError(_("it does not return anything yet"))
     if not isinstance(net, nn.Module):
         raise TypeError(
-            _("{name}({depth}) is to give an nn.Module, and gives {value!r}.").format(
+            _("{name}({depth}) must return an nn.Module, and returns {value!r}.").format(
                 name=builder, depth=depth, value=net
             )
         )
@@ -246,7 +246,7 @@ def own_or(
         answer = build_own(depth, **fields["family_options"] | sizes)(images)
         if getattr(answer, "shape", None) != (len(images), num_classes):
             raise ValueError(
-                _("it does not give {number} logits for each image").format(number=num_classes)
+                _("it does not return {number} logits per image").format(number=num_classes)
             )
     except Exception as error:  # the function is the reader's: anything may go wrong in it
         say(
@@ -255,5 +255,5 @@ def own_or(
             ).format(name=name, error=error)
         )
         return dict(course)
-    say(_("{name}, as you wrote it, is the network that is trained.").format(name=name))
+    say(_("Your {name} is the network that is trained.").format(name=name))
     return fields

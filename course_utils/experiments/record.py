@@ -76,7 +76,7 @@ class Record:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ValueError(
-                    _("{name} is a share between 0 and 1, not {value!r}.").format(
+                    _("{name} must be a share between 0 and 1, and is {value!r}.").format(
                         name=name, value=value
                     )
                 )

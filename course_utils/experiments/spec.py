@@ -196,8 +196,8 @@ def _options(name: str, options: Any) -> Options:
     except (TypeError, ValueError):
         raise TypeError(
             _(
-                '{name} must be a dictionary such as {{"size": 8}}, of numbers, strings and lists '
-                "of them, and is {value!r}."
+                '{name} must be a dictionary such as {{"size": 8}}, with numbers, strings and '
+                "lists of them, and is {value!r}."
             ).format(name=name, value=options)
         ) from None
     return tuple(sorted(pairs))
@@ -215,7 +215,7 @@ def _plain(value: Any) -> Any:
 def _among(depth: int, depths: Any) -> bool:
     if not isinstance(depths, list | tuple | set | range):
         raise TypeError(
-            _("warm_start must be True, False or a list of depths and is {value!r}.").format(
+            _("warm_start must be True, False or a list of depths, and is {value!r}.").format(
                 value=depths
             )
         )

@@ -75,7 +75,7 @@ class Store:
             return  # another sweep has just done so
         warnings.warn(
             _(
-                "{path} was damaged. {reason} It is kept as {aside}, and its run is done again."
+                "{path} was damaged. {reason} It is kept as {aside}, and its run is repeated."
             ).format(path=path.name, reason=error, aside=aside.name),
             stacklevel=4,
         )

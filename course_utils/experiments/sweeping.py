@@ -279,19 +279,19 @@ def _reason(error: BaseException) -> str:
     """Why a run gave no record, in a line."""
     if isinstance(error, BrokenProcessPool):
         return _(
-            "its process died, for want of memory perhaps, or in a script without "
-            '`if __name__ == "__main__":`'
+            "its process died, perhaps for lack of memory, or in a script without `if __name__ "
+            '== "__main__":`'
         )
     if isinstance(error, CancelledError):
         return _("the executor gave it up")
     if type(error).__name__ == "KilledWorker":  # of Dask, which need not be installed
-        return _("every worker that did it died, for want of memory or of time perhaps")
+        return _("every worker that took it died, perhaps for lack of memory or time")
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _sentence(failures: dict[Spec, BaseException], saved: int) -> str:
     spec, error = next(iter(failures.items()))
-    failed = _("{number} runs gave no record, {spec} first ({reason}).")
+    failed = _("{number} runs gave no record, the first of them {spec} ({reason}).")
     if len(failures) == 1:
         failed = _("{spec} gave no record ({reason}).")
     kept = ngettext(

@@ -223,8 +223,8 @@ def _require_elementwise(name: str, layer: nn.Module) -> None:
             name,
             layer,
             _(
-                "after the flattening only nn.Linear, softmax over dim=1 and layers that act on "
-                "each number by itself can be"
+                "after the flattening, only nn.Linear, a softmax over dim=1 and layers that act "
+                "on each number separately can be"
             ),
         )
 
@@ -239,9 +239,9 @@ def _require_sliding(name: str, layer: nn.Module, output: Tensor) -> None:
         _refuse(
             name,
             layer,
-            _("before the flattening, maps (B, C, h, w) are expected, and it gives {shape}").format(
-                shape=tuple(output.shape)
-            ),
+            _(
+                "before the flattening, there must be maps (B, C, h, w), and it outputs {shape}"
+            ).format(shape=tuple(output.shape)),
         )
     for inner in layer.modules():
         if isinstance(inner, _WHOLE_MAP):
@@ -249,8 +249,8 @@ def _require_sliding(name: str, layer: nn.Module, output: Tensor) -> None:
                 name,
                 layer,
                 _(
-                    "{inner} looks at the whole map, so that on a larger image it would not "
-                    "answer as on each window"
+                    "{inner} looks at the whole map, so on a larger image it would not give "
+                    "what it gives on each window"
                 ).format(inner=type(inner).__name__),
             )
 

@@ -292,8 +292,8 @@ def checked_compression(compression: float) -> float:
     if not number or not 0 < compression <= 1:
         raise (ValueError if number else TypeError)(
             _(
-                "compression is the share of the maps that a transition keeps, a number above 0 "
-                "and up to 1 (no compression), not {value!r}."
+                "compression is the share of the maps that a transition keeps: it must be above "
+                "0 and at most 1 (no compression), and it is {value!r}."
             ).format(value=compression)
         )
     return float(compression)

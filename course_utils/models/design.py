@@ -147,7 +147,7 @@ def _parsed(line: str) -> StageSpec:
     except (SyntaxError, TypeError, KeyError, ValueError):
         raise ValueError(
             _(
-                "{line!r} is not the line of a design: write one of {kinds} with its numbers, as "
+                "{line!r} is not a line of a design: write one of {kinds} with its numbers, as "
                 'in "conv(16, stride=2)".'
             ).format(line=line, kinds=", ".join(KINDS))
         ) from None

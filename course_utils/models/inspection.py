@@ -324,7 +324,7 @@ class Summary:
             _("parameters"),
             _("multiply-adds"),
             _("receptive field (px)"),
-            _("kept for the gradient (kB an image)"),
+            _("kept for the gradient (kB per image)"),
         ]
         return Table(headers, lines)
 

@@ -244,9 +244,11 @@ class projection(_RepeatedSpec):
 
     def out_channels(self, in_channels: int) -> int:
         if self.stride == 1 and in_channels == self.channels:
-            raise ValueError(_("nothing changes that could be projected, write identity()"))
+            raise ValueError(
+                _("the shape does not change, so nothing needs projecting: write identity()")
+            )
         if self.shortcut == "A" and in_channels > self.channels:
-            raise ValueError(_('option A can only add empty maps, write shortcut="B"'))
+            raise ValueError(_('option A can only add empty maps: write shortcut="B"'))
         return self.channels
 
     def build(self, in_channels: int) -> nn.Sequential:

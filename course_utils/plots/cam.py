@@ -308,7 +308,10 @@ def _described(description: str, names: Sequence[str], values: NDArray[np.floati
     for index, (name, one) in enumerate(zip(names, values, strict=True)):
         y, x = np.unravel_index(one.argmax(), one.shape)
         said.append(
-            _("{name}: from {low} to {high}, highest at column {x} and row {y} of {w}×{h}").format(
+            _(
+                "{name}: from {low} to {high}, with its maximum at column {x} and row {y} of "
+                "{w}×{h}"
+            ).format(
                 name=name.replace("\n", " ") or _("map {number}").format(number=index + 1),
                 low=number(float(one.min()), 3),
                 high=number(float(one.max()), 3),

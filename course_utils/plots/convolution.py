@@ -233,7 +233,7 @@ def sheet_answers(
     middle.set_title(_("most likely class, at the window's centre"), fontsize=10)
     figure.colour_bar(drawn, middle, shrink=0.86, pad=0.02, ticks=range(num_digits))
     drawn = _at_centres(right, sure.numpy(), side, stride, cmap="cividis", vmin=0, vmax=1)
-    right.set_title(_("probability of the likeliest digit"), fontsize=10)
+    right.set_title(_("probability of the most likely digit"), fontsize=10)
     figure.colour_bar(drawn, right, shrink=0.86, pad=0.02)
     height, width = sheet.image.shape[1:]
     for axes in (left, middle, right):
@@ -245,16 +245,17 @@ def sheet_answers(
         for one in findings
     ]
     figure.description = _(
-        "{description} Left, a sheet with {digits} digits; in the middle the most likely class in "
-        "each of {rows} × {columns} windows, drawn at the window's centre; right the probability "
-        "of the likeliest digit, above 90% in {sure} of them. Announced: {findings}."
+        "{description} On the left is a sheet with {digits} digits. In the middle is the most "
+        "likely class in each of {rows} × {columns} windows, drawn at the centre of the window. "
+        "On the right is the probability of the most likely digit, which is above 90% in {sure} "
+        "of the windows. The digits found are {findings}."
     ).format(
         description=description,
         digits=len(sheet.labels),
         rows=classes.shape[0],
         columns=classes.shape[1],
         sure=percent(float((sure > 0.9).float().mean())),
-        findings=", ".join(announced) or _("nothing"),
+        findings=", ".join(announced) or _("none"),
     )
     return figure
 
@@ -293,5 +294,5 @@ def _draw_sheet(axes: Axes, sheet: Sheet, findings: Sequence[Finding], side: int
             va="top",
             bbox={"facecolor": FRAME, "edgecolor": "none", "pad": 1},
         )
-    title = _("the sheet, and what is announced") if findings else _("the sheet")
+    title = _("the sheet, and the digits found") if findings else _("the sheet")
     axes.set_title(title, fontsize=10)

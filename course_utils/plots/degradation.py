@@ -65,7 +65,7 @@ def interventions(ablation: Ablation) -> DescribedFigure:
     figure.name_marks(
         {
             _("differs from the control"): marks(found, markersize=7),
-            _("no difference established"): marks(not_found, markersize=7),
+            _("difference not established"): marks(not_found, markersize=7),
             _("median"): {"color": INK, "marker": "|", "linestyle": "none", "markersize": 9},
         },
         columns=3,

@@ -157,14 +157,14 @@ def cut_maps(losses: Tables, intact: float) -> DescribedFigure:
         if last:  # as small as the numbers: the word is wider than its square
             axes.get_xticklabels()[-1].set_fontsize(7)
         axes.set_title(_("block {number}").format(number=place), fontsize=10)
-        axes.set_xlabel(_("reader: layer"))
+        axes.set_xlabel(_("reader (layer)"))
         low, high = (number(float(one), 3) for one in (values.min(), values.max()))
         said.append(
             _("block {number}, between {low} and {high}").format(number=place, low=low, high=high)
         )
-    panels[0].set_ylabel(_("source: layer"))
+    panels[0].set_ylabel(_("source (layer)"))
     drawn = ScalarMappable(norm, palette)
-    bar = figure.colour_bar(drawn, panels, _("loss, this connection cut"), size=10, shrink=0.7)
+    bar = figure.colour_bar(drawn, panels, _("loss with this connection cut"), size=10, shrink=0.7)
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     figure.description = _(
         "One table of coloured squares per block. Each square is the loss when one layer no "

@@ -201,7 +201,7 @@ def ablation_differences(ablation: Ablation) -> DescribedFigure:
         axes.plot(seeds, [place] * len(seeds), "|", color=INK, markersize=16, zorder=4)
     low, high = axes.get_xlim()
     axes.set_xlim(max(low, -100), min(high, 100))  # an error changes by 100 points at most
-    finish(axes, _("change of the {error} (points)").format(error=ablation.judge), "")
+    finish(axes, _("change in {error} (points)").format(error=ablation.judge), "")
     name_rows(axes, [effect.name for effect in effects])
     legend = {
         _("established"): marks(style_of(0), markersize=8),

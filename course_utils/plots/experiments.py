@@ -112,7 +112,7 @@ def error_by_depth(records: Sequence[Record], measure: str = "train_error") -> D
     said = draw_error_by_depth(axes, records, measure)
     finish(axes, _("depth (weight layers)"), name)
     figure.description = _(
-        "{measure} against depth, a dot a seed and a line through the medians. {said}."
+        "{measure} against depth, with one dot per seed and a line through the medians. {said}."
     ).format(measure=name.capitalize(), said=said)
     return figure
 
@@ -196,8 +196,8 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
             )
         )
     figure.description = _(
-        "{measure} against three costs, a panel each: parameters, multiply-adds, training time. "
-        "A small mark a run, a large one for the medians of a net. {said}."
+        "{measure} against three costs, one per panel: parameters, multiply-adds, training "
+        "time. Each run has a small mark, and each net a large one at its medians. {said}."
     ).format(measure=error.capitalize(), said=listed(said))
     return figure
 
@@ -241,7 +241,7 @@ def train_against_test(records: Sequence[Record]) -> DescribedFigure:
     axes.set_ylim(-4, 100)
     axes.set_aspect("equal")
     finish(axes, _("training error (%)"), _("test error (%)"))
-    axes.legend(frameon=False, fontsize=8, loc="lower right", title=_("larger mark: deeper"))
+    axes.legend(frameon=False, fontsize=8, loc="lower right", title=_("larger mark = deeper"))
     figure.description = _(
         "Test error against training error, with one mark per run and the diagonal where both "
         "are equal. The medians are {said}."

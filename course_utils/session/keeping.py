@@ -66,7 +66,7 @@ def save(lesson: Path, folder: Path, store: Path | None) -> None:
     while (path := folder / f"{stem}-{number}.json").exists():
         number += 1
     write_answers(path, Answers(lesson.stem, cells, records))
-    say(_("{contents} saved in {path}.").format(contents=_contents(cells, records), path=path))
+    say(_("Saved in {path}: {contents}.").format(contents=_contents(cells, records), path=path))
     hand_over(path)
 
 
@@ -146,8 +146,8 @@ def _missing(plain: Sequence[Mapping[str, Any]], store: Path) -> list[Record]:
     if damaged:
         say(
             ngettext(
-                "{number} record is damaged or of an older course, and is left out.",
-                "{number} records are damaged or of an older course, and are left out.",
+                "{number} record is damaged or comes from an older course, and is left out.",
+                "{number} records are damaged or come from an older course, and are left out.",
                 damaged,
             ).format(number=damaged)
         )
