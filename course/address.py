@@ -65,7 +65,7 @@ def check_name(name: str) -> str:
     if not re.fullmatch(_REPOSITORY, name):
         raise ValueError(
             _(
-                "{name!r} is no repository's name on GitHub: give owner/name, such as "
+                "{name!r} is not the name of a repository on GitHub: give owner/name, such as "
                 "ada-lovelace/course, without an address around it."
             ).format(name=name)
         )

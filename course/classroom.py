@@ -31,12 +31,12 @@ def add_classroom(commands: Any) -> None:
         ),
         (
             "assignments",
-            _("Write the lessons as nbgrader's assignments to build/assignments/."),
+            _("Write the lessons as nbgrader assignments to build/assignments/."),
             _assignments,
         ),
         (
             "gift",
-            _("Write the lessons' quizzes, for Moodle, to build/gift/."),
+            _("Write the quizzes of the lessons, for Moodle, to build/gift/."),
             _gift,
         ),
     ):
@@ -54,7 +54,7 @@ def add_classroom(commands: Any) -> None:
             type=int,
             nargs="+",
             metavar="N",
-            help=_("numbers of the lessons to write; every lesson when none is given"),
+            help=_("numbers of the lessons to write; every lesson by default"),
         )
     _add_grade(commands)
     _add_pick(commands)
@@ -72,7 +72,7 @@ def _add_grade(commands: Any) -> None:
         "folder",
         type=Path,
         metavar=_("FOLDER"),
-        help=_("what students handed in, each in a folder or file of their name"),
+        help=_("what the students handed in, each in a folder or a file with their name"),
     )
 
 
@@ -80,19 +80,21 @@ def _add_pick(commands: Any) -> None:
     picked = add_command(
         commands,
         "pick",
-        _("Write a notebook with parts of a lesson and all that they need to run."),
+        _("Write a notebook with parts of a lesson and everything that they need to run."),
         "course pick --lesson 3 --section 1 5 --exercise 4 --output mine.ipynb",
         _pick,
         editions=LANGUAGES,
     )
-    picked.add_argument("--lesson", type=int, required=True, metavar="N", help=_("of which lesson"))
+    picked.add_argument(
+        "--lesson", type=int, required=True, metavar="N", help=_("the lesson to take from")
+    )
     picked.add_argument(
         "--section",
         dest="sections",
         nargs="+",
         default=[],
         metavar=_("NAME"),
-        help=_("numbers of sections, or how their headings begin, such as quiz"),
+        help=_("numbers of sections, or the beginning of their headings, such as quiz"),
     )
     picked.add_argument(
         "--exercise",

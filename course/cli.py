@@ -22,7 +22,7 @@ from course.pictures import draw_pictures
 from course.running import build_index, run_lessons
 from course.words.glossary import write_glossary
 from course_utils.commands import FAILED, add_command, carry_out, new_parser
-from course_utils.i18n import LANGUAGES, _, say
+from course_utils.i18n import LANGUAGES, _, ngettext, say
 
 __all__ = ["main"]
 
@@ -50,32 +50,29 @@ def _parser() -> argparse.ArgumentParser:
         (
             "explorables",
             _(
-                "Train and measure anew what the web edition's explorables compute with, and draw "
-                "its opening picture."
+                "Retrain and remeasure what the web edition's interactive pages compute with, "
+                "and redraw its opening picture."
             ),
             _explorables,
         ),
         (
             "images",
-            _(
-                "Draw the pictures of images/ anew, from the networks' own modules, and their "
-                "gallery."
-            ),
+            _("Redraw the pictures of images/ from the networks' own modules, and their gallery."),
             _images,
         ),
         (
             "messages",
-            _("Bring the catalogues of French messages in line with the code, and compile them."),
+            _("Update the catalogues of French messages from the code, and compile them."),
             _messages,
         ),
         (
             "glossary",
-            _("Write the page of the course's words, in both languages, from their table."),
+            _("Write the glossary page, in both languages, from its table."),
             _glossary,
         ),
         (
             "links",
-            _("Try, over the network, the addresses that documents and lessons lead to."),
+            _("Try, over the network, the addresses that documents and lessons link to."),
             _links,
         ),
     ):
@@ -92,11 +89,11 @@ def _add_run(commands: Any) -> None:
         _run,
         editions=(*LANGUAGES, "all"),
     )
-    _add_numbers(run, _("numbers of the lessons to run; every lesson when none is given"))
+    _add_numbers(run, _("numbers of the lessons to run; every lesson by default"))
     run.add_argument(
         "--profile",
         metavar=_("NAME"),
-        help=_("parameters to run with, from profiles/; the lessons' own when none is given"),
+        help=_("parameters to run with, from profiles/; by default, the lessons' own"),
     )
 
 
@@ -109,17 +106,19 @@ def _add_lab(commands: Any) -> None:
         _lab,
         editions=LANGUAGES,
     )
-    _add_numbers(lab, _("numbers of lessons, the first to open; every lesson when none is given"))
+    _add_numbers(
+        lab, _("numbers of lessons, of which the first is opened; every lesson by default")
+    )
     lab.add_argument(
         "--afresh",
         action="store_true",
-        help=_("begin these lessons again; your copies as they were go to work/earlier/"),
+        help=_("start these lessons afresh; your copies as they were go to work/earlier/"),
     )
     lab.add_argument(
         "--no-browser",
         dest="browser",
         action="store_false",
-        help=_("only start the server and print its address"),
+        help=_("just start the server and print its address"),
     )
 
 
@@ -135,12 +134,12 @@ def _add_test(commands: Any) -> None:
     parts.add_argument(
         "--fast",
         action="store_true",
-        help=_("only lint, types and the tests that are not marked slow: a few minutes"),
+        help=_("only lint, types and the tests that are not marked slow, in a few minutes"),
     )
     parts.add_argument(
         "--browser",
         action="store_true",
-        help=_("only the lessons in JupyterLab, fetching Chromium where there is none"),
+        help=_("only the lessons in JupyterLab, downloading Chromium if there is none"),
     )
     test.add_argument("--cluster", action="store_true", help=_("only the sweeps on Slurm"))
 
@@ -149,7 +148,7 @@ def _add_notebooks(subparsers: Any) -> None:
     group = add_command(
         subparsers,
         "notebooks",
-        _("Keep the French and English notebooks in step and in one form."),
+        _("Keep the French and English notebooks in step, and in the same form."),
         "course notebooks normalise notebooks/fr/03_degradation.ipynb",
     ).add_subparsers(dest="action", required=True, metavar="ACTION")
 
@@ -165,7 +164,7 @@ def _add_notebooks(subparsers: Any) -> None:
     stale = add_command(
         group,
         "stale",
-        _("List the cells that the English edition has yet to follow."),
+        _("List the cells that the English edition has not followed yet."),
         "course notebooks stale",
         _stale,
     )
@@ -174,7 +173,7 @@ def _add_notebooks(subparsers: Any) -> None:
     translated = add_command(
         group,
         "translated",
-        _("Record that English cells translate the French cells as they are now."),
+        _("Record that English cells follow the French cells as they are now."),
         "course notebooks translated notebooks/en/03_degradation.ipynb --cell intro",
         _translated,
     )
@@ -186,7 +185,7 @@ def _add_notebooks(subparsers: Any) -> None:
         dest="cells",
         action="append",
         metavar="ID",
-        help=_("a cell, repeated at will; every cell of the lesson when none is given"),
+        help=_("a cell; may be repeated; every cell of the lesson by default"),
     )
 
     opening = add_command(
@@ -203,7 +202,10 @@ def _add_badges(subparsers: Any) -> None:
     badges = add_command(
         subparsers,
         "badges",
-        _("Write the repository's address where it is shown: badges, first cells, citation."),
+        _(
+            "Write the address of the repository wherever it is shown: badges, first cells, "
+            "citation."
+        ),
         "course badges --repo ada-lovelace/course",
         _badges,
     )
@@ -211,7 +213,7 @@ def _add_badges(subparsers: Any) -> None:
         "--repo",
         required=True,
         metavar="OWNER/NAME",
-        help=_("the repository on GitHub; an empty text takes the address out again"),
+        help=_("the repository on GitHub; an empty text removes the address"),
     )
 
 
@@ -223,7 +225,7 @@ def _add_paths(parser: argparse.ArgumentParser, *, required: bool = False) -> No
         metavar=_("PATH"),
         help=_("notebooks or folders")
         if required
-        else _("notebooks or folders; every lesson when none is given"),
+        else _("notebooks or folders; every lesson by default"),
     )
 
 
@@ -260,7 +262,8 @@ def _stale(arguments: argparse.Namespace) -> int:
 def _translated(arguments: argparse.Namespace) -> int:
     pair = pair_of(arguments.path)
     stamped = stamp(pair, arguments.cells)
-    print(_("{path}: cells recorded: {count}").format(path=pair.english, count=len(stamped)))
+    said = ngettext("{path}: {count} cell recorded", "{path}: {count} cells recorded", len(stamped))
+    print(said.format(path=pair.english, count=len(stamped)))
     return 0
 
 

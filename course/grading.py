@@ -149,7 +149,7 @@ def _lesson_of(root: Path, notebook: NotebookNode) -> LessonFile:
         if found:
             (lesson,) = find_lessons(root, found[2], [int(found[1])])
             return lesson
-    raise ValueError(_("This is no lesson of the course: no cell starts one."))
+    raise ValueError(_("This notebook is not a lesson of the course, since no cell starts one."))
 
 
 def _trusted(handed_in: NotebookNode, lesson: NotebookNode) -> list[NotebookNode]:
@@ -183,7 +183,7 @@ def _job(
         beyond = reaches_beyond(readable[each], imported) if theirs[each] else None
         if beyond:
             return _(
-                "The answer uses `{name}`, which no exercise asks for: it is left to the teacher."
+                "The answer uses `{name}`, which no exercise asks for: the teacher will judge it."
             ).format(name=beyond)
     programs = tuple(readable[each] for each in places)
     module = checkers_module(own)
@@ -302,7 +302,7 @@ def _answers(jobs: Sequence[_Job | str]) -> Iterator[tuple[bool, str]]:
                     raise EOFError
                 yield mine.recv()
             except EOFError:
-                yield False, _("The answer did not end, or ended Python: it was stopped.")
+                yield False, _("The answer did not finish, or it ended Python: it was stopped.")
                 break  # a new process does the rest
         if runnable:
             process.kill()

@@ -49,7 +49,7 @@ def add_install(commands: Any) -> None:
     parser = add_command(
         commands,
         "install",
-        _("Make .venv, and install in it the exact versions that the lessons need."),
+        _("Make .venv, and install in it exactly the versions that the lessons need."),
         "course install --torch cpu",
         lambda arguments: install(REPOSITORY, arguments.torch or "auto", dev=arguments.dev),
     )
@@ -57,8 +57,9 @@ def add_install(commands: Any) -> None:
         "--torch",
         metavar=_("BUILD"),
         help=_(
-            "torch's build: cpu, gpu, the address of an index that has another, or auto, the "
-            "default: the one already there, else gpu where there is an NVIDIA GPU, else cpu"
+            "the build of torch: cpu, gpu, the address of an index that has another, or auto "
+            "(the default), which keeps the one already there, or else chooses gpu if there is "
+            "an NVIDIA GPU and cpu if not"
         ),
     )
     parser.add_argument(
@@ -110,9 +111,13 @@ def torch_index(choice: str, platform: str) -> tuple[str | None, str]:
     gpu = choice == "gpu" or (choice == "auto" and has_nvidia_gpu())
     index = {"win32": CUDA if gpu else None}.get(platform, None if gpu else CPU)
     if gpu:
-        said = _("torch's build for NVIDIA GPUs is installed, with NVIDIA's libraries: 5 GB.")
+        said = _(
+            "the build of torch for NVIDIA GPUs will be installed, with NVIDIA's libraries (5 GB)."
+        )
     else:
-        said = _("torch's build for the CPU is installed, without NVIDIA's libraries: 1 GB.")
+        said = _(
+            "the build of torch for the CPU will be installed, without NVIDIA's libraries (1 GB)."
+        )
     if choice == "auto":
         found = _("This machine has an NVIDIA GPU:") if gpu else _("No NVIDIA GPU was found:")
         return index, " ".join([found, said, _other(platform, "cpu" if gpu else "gpu")])
@@ -123,7 +128,7 @@ def _other(platform: str, build: str) -> str:
     command = f"make install TORCH={build}"
     if platform == "win32":
         command = f"py -m course install --torch {build}"
-    return _("For the other one: {command}.").format(command=f"`{command}`")
+    return _("For the other one, run {command}.").format(command=f"`{command}`")
 
 
 def build_of(label: str, platform: str) -> str:
@@ -211,8 +216,8 @@ def _install_torch(
             return
         say(
             _(
-                "{index} cannot be reached, or has no {wanted} for this Python: torch comes from "
-                "pip's usual index instead, for Linux with NVIDIA's libraries (5 GB)."
+                "{index} cannot be reached, or has no {wanted} for this Python: torch will come "
+                "from pip's usual index instead, with NVIDIA's libraries (5 GB) on Linux."
             ).format(index=index, wanted=" ".join(wanted))
         )
     if renew:

@@ -52,11 +52,16 @@ def open_lab(
         if copy.news == "updated" and earlier:
             say(
                 _(
-                    "{path} follows the newer lesson, with your answers; as it was: {earlier}."
+                    "{path} follows the newer lesson and keeps your answers; your earlier copy "
+                    "is {earlier}."
                 ).format(path=path, earlier=earlier)
             )
         elif copy.news == "afresh":
-            say(_("{path} is new; as it was: {earlier}.").format(path=path, earlier=earlier))
+            say(
+                _("{path} is new; your earlier copy is {earlier}.").format(
+                    path=path, earlier=earlier
+                )
+            )
         if copy.path.name == chosen[0].path.name:
             opened = copy.path
     assert opened is not None

@@ -61,7 +61,7 @@ def find_lessons(
     for number in numbers or ():
         if number not in there:
             raise ValueError(
-                _("There is no lesson {number} in {folder}; the lessons are: {there}.").format(
+                _("There is no lesson {number} in {folder}; the lessons are {there}.").format(
                     number=number, folder=folder, there=", ".join(map(str, there))
                 )
             )

@@ -143,7 +143,7 @@ def _stored(path: Path, cell_id: str) -> tuple[bytes, str]:
                 return b64decode(output.data["image/png"]), description
     raise ValueError(
         _(
-            "{notebook} has no figure in a cell {cell!r}, which the READMEs show: run the lesson, "
-            "or name another cell in course/pictures.py."
+            "{notebook} has no figure in its cell {cell!r}, which the READMEs show: run the "
+            "lesson, or name another cell in course/pictures.py."
         ).format(notebook=path, cell=cell_id)
     )

@@ -45,7 +45,7 @@ def profile_path(folder: Path, name: str) -> Path:
     there = sorted(file.stem for file in folder.glob("*.toml"))
     if name not in there:
         raise ValueError(
-            _("There is no profile {name!r}{hint}; the profiles are: {there}.").format(
+            _("There is no profile {name!r}{hint}; the profiles are {there}.").format(
                 name=name, hint=_hint(name, there), there=", ".join(there) or _("none")
             )
         )
@@ -89,15 +89,15 @@ def load_profile(path: Path, notebooks: Mapping[str, Path]) -> dict[str, dict[st
         if not isinstance(table, dict):
             raise ValueError(
                 _(
-                    "Profile {profile!r} has the value {name!r} outside a table: put it under the "
-                    "lesson it is for, as in [03_degradation]."
+                    "Profile {profile!r} has the value {name!r} outside a table: put it under "
+                    "its lesson, as in [03_degradation]."
                 ).format(profile=path.stem, name=lesson)
             )
         if lesson not in notebooks:
             raise ValueError(
                 _(
-                    "Profile {profile!r} names the lesson {lesson!r}, which is not there{hint}; "
-                    "the lessons are: {there}."
+                    "Profile {profile!r} names the lesson {lesson!r}, which does not "
+                    "exist{hint}; the lessons are {there}."
                 ).format(
                     profile=path.stem,
                     lesson=lesson,
@@ -135,7 +135,7 @@ def parameters_of(notebook: Path) -> dict[str, Any]:
     except (SyntaxError, ValueError) as error:
         raise ValueError(
             _(
-                "The parameters cell of {notebook} may only give names literal values, such as "
+                "The parameters cell of {notebook} may only give literal values to names, as in "
                 "epochs = 20."
             ).format(notebook=notebook.name)
         ) from error
@@ -182,7 +182,7 @@ def check_parameters(
             raise ValueError(
                 _(
                     "Profile {profile!r}, lesson {lesson!r}: the lesson has no parameter "
-                    "{name!r}{hint}. It has: {own}."
+                    "{name!r}{hint}. Its parameters are {own}."
                 ).format(
                     profile=profile,
                     lesson=lesson,
@@ -196,7 +196,7 @@ def check_parameters(
             raise ValueError(
                 _(
                     "Profile {profile!r}, lesson {lesson!r}: {name} must be {wanted}, such as "
-                    "{own!r}, and not {value!r} ({got})."
+                    "{own!r}, not {value!r} ({got})."
                 ).format(
                     profile=profile,
                     lesson=lesson,
@@ -221,7 +221,7 @@ def _check_recipe(recipe: Mapping[str, Any], profile: str, lesson: str) -> None:
             raise ValueError(
                 _(
                     "Profile {profile!r}, lesson {lesson!r}: a recipe has no setting "
-                    "{key!r}{hint}. It has: {known}."
+                    "{key!r}{hint}. Its settings are {known}."
                 ).format(
                     profile=profile,
                     lesson=lesson,
@@ -268,7 +268,7 @@ def literal(name: str, value: Any) -> Any:
         return value
     raise ValueError(
         _(
-            "{name} cannot hold {value!r}: a lesson takes finite numbers, texts, true or false, "
+            "{name} cannot be {value!r}: a lesson takes finite numbers, texts, true or false, "
             "and lists and tables of them."
         ).format(name=name, value=value)
     )

@@ -204,7 +204,7 @@ def _execute(
         )
     except DeadKernelError:
         return _(
-            "Lesson {lesson} ({language}) stopped because its Python ended, most often for want "
-            "of memory: close other programs or choose a smaller profile."
+            "Lesson {lesson} ({language}) stopped because its Python process ended, most often "
+            "for lack of memory: close other programs, or choose a smaller profile."
         ).format(lesson=lesson.stem, language=lesson.language)
     return None

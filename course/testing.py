@@ -114,12 +114,12 @@ def in_jupyterlab(root: Path, *, fetch: bool = False) -> Part:
     def passes() -> bool:
         if find_chromium() is None:
             if not fetch:
-                raise Skipped(_("there is no Chromium; `make test-browser` fetches one"))
+                raise Skipped(_("there is no Chromium; `make test-browser` downloads one"))
             if not _python(root, "playwright", "install", "chromium"):
                 raise OSError(
                     _(
-                        "Chromium could not be fetched: install Chromium or Chrome, or name it in "
-                        "the variable CHROMIUM."
+                        "Chromium could not be downloaded: install Chromium or Chrome, or give "
+                        "its path in the variable CHROMIUM."
                     )
                 )
         return _python(root, "pytest", "tests/course/lessons_in_lab.py")
@@ -143,7 +143,8 @@ def on_slurm(root: Path) -> Part:
         if missing := slurm_programs_missing():
             raise Skipped(
                 _(
-                    "there is no Slurm ({missing}); Debian's packages slurm-wlm and munge bring it"
+                    "there is no Slurm ({missing}); Debian's packages slurm-wlm and munge "
+                    "provide it"
                 ).format(missing=", ".join(missing))
             )
         return _python(root, "pytest", "tests/cluster/on_slurm.py")

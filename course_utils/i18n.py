@@ -31,6 +31,7 @@ __all__ = [
     "say",
     "set_language",
     "speaking",
+    "wrapped",
 ]
 
 LANGUAGES = ("fr", "en")
@@ -167,12 +168,16 @@ def say(message: str, file: TextIO | None = None) -> None:
     """
     stream = sys.stdout if file is None else file
     if stream.isatty():  # so says a notebook's, too
-        room = min(_COLUMNS, shutil.get_terminal_size().columns)
-        message = "\n".join(
-            textwrap.fill(line, room, break_long_words=False, break_on_hyphens=False)
-            for line in message.splitlines()
-        )
+        message = wrapped(message, min(_COLUMNS, shutil.get_terminal_size().columns))
     print(message, file=stream, flush=True)
+
+
+def wrapped(message: str, columns: int = _COLUMNS) -> str:
+    """A message in lines of so many columns at most, of whole words."""
+    return "\n".join(
+        textwrap.fill(line, columns, break_long_words=False, break_on_hyphens=False)
+        for line in message.splitlines()
+    )
 
 
 def number(value: float, digits: int) -> str:

@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 from course_utils import session
-from course_utils.i18n import _, ngettext, say, set_language
+from course_utils.i18n import _, ngettext, say, set_language, wrapped
 from course_utils.training import best_device, best_precision
 
 __all__ = ["Lesson", "start"]
@@ -20,7 +20,7 @@ __all__ = ["Lesson", "start"]
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a notebook knows of itself; printed, it is one line of versions.
+    """What a notebook knows of itself; printed, it is a line or two of versions.
 
     Attributes:
         number: 1 to 5.
@@ -30,7 +30,7 @@ class Lesson:
         seed: of every random choice that has no seed of its own.
 
     >>> print(start(3, "en"))  # doctest: +ELLIPSIS
-    Lesson 3 · Python ... · torch ... · torchvision ... · ... · device ... · seed 0
+    Lesson... · Python... · torch... · torchvision... · device... · seed...
     """
 
     number: int
@@ -59,7 +59,7 @@ class Lesson:
             ),
             _("seed {seed}").format(seed=self.seed),
         ]
-        return " · ".join(parts)
+        return wrapped(" · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts))
 
     @property
     def file(self) -> Path:

@@ -204,7 +204,7 @@ def stale_cells(pair: Pair, lines: int = 6) -> list[str]:
     for cell in french.cells:
         other = known.get(cell.id)
         if other is None:
-            fault = _("is not translated yet.")
+            fault = _("is not there in English yet.")
         else:
             outdated = _translation_fault(cell, other)
             if outdated is None:
@@ -240,7 +240,7 @@ def stamp(pair: Pair, cells: Sequence[str] | None = None) -> list[str]:
         cells = list(matched)
     else:
         faults = [
-            _("{notebook}: there is no cell `{cell}` in both editions.").format(
+            _("{notebook}: the cell `{cell}` is not in both editions.").format(
                 notebook=short_name(pair.english), cell=cell
             )
             for cell in cells
@@ -297,12 +297,12 @@ def _translation_fault(french: NotebookNode, english: NotebookNode) -> str | Non
     recorded = english.metadata.get("translation_of")
     if recorded is None:
         return _(
-            "does not say which French text it translates: record it with `notebooks translated`."
+            "does not say which French text it follows: record it with `notebooks translated`."
         )
     if recorded != source_hash(french.source):
         return _(
-            "the French cell has changed since this translation: follow it, then record that with "
-            "`notebooks translated`."
+            "follows an earlier French cell: bring it in line, then record that with `notebooks "
+            "translated`."
         )
     return None
 

@@ -92,7 +92,7 @@ def _questions(section: str) -> Iterator[Question]:
             options.append(Option(text.strip(), bool(verdict[1]), said.strip()))
         if [option.right for option in options].count(True) != 1:
             raise ValueError(
-                _("Question {number} of the quiz has not exactly one right answer.").format(
+                _("Question {number} of the quiz does not have exactly one right answer.").format(
                     number=number
                 )
             )

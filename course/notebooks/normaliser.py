@@ -120,7 +120,9 @@ def read_notebook(path: Path) -> NotebookNode:
         ]
         if twice:
             # nbformat would give one of them an id by chance.
-            raise ValueError(_("cell id used twice: {ids}").format(ids=", ".join(sorted(twice))))
+            raise ValueError(
+                _("a cell id is used twice: {ids}").format(ids=", ".join(sorted(twice)))
+            )
         nbformat.validate(notebook)
     except (
         *(OSError, ValueError, KeyError, AttributeError, TypeError),

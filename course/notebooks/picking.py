@@ -112,13 +112,13 @@ def _places(
     every: Sequence[Part], sections: Sequence[str], exercises: Sequence[int]
 ) -> Iterator[int]:
     if not sections and not exercises:
-        raise ValueError(_("Nothing is chosen: name sections or exercises."))
+        raise ValueError(_("You chose nothing: name sections or exercises."))
     for name in sections:
         starts = [place for place, part in enumerate(every) if part.is_called(name)]
         if not starts:
             there = "; ".join(part.heading for part in every if part.level == 2)
             raise ValueError(
-                _("The lesson has no section {name}; its sections are: {there}.").format(
+                _("The lesson has no section {name}; its sections are {there}.").format(
                     name=name, there=there
                 )
             )
@@ -133,7 +133,7 @@ def _places(
         if not found:
             there = ", ".join(str(part.exercise) for part in every if part.exercise)
             raise ValueError(
-                _("The lesson has no exercise {number}; its exercises are: {there}.").format(
+                _("The lesson has no exercise {number}; its exercises are {there}.").format(
                     number=number, there=there
                 )
             )

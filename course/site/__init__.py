@@ -55,8 +55,8 @@ def build_site(root: Path, site: Path | None = None) -> Path:
     if failed:
         raise ValueError(
             _(
-                "The site was not built ({languages}): mend what Sphinx warns of above, then build "
-                "it again."
+                "The site was not built ({languages}): fix what Sphinx warns about above, then "
+                "build it again."
             ).format(languages=", ".join(failed))
         )
     site.mkdir(parents=True)

@@ -63,10 +63,10 @@ def dead_links(sources: Path, answers: Path) -> list[str]:
     command += ["-Q", "--define", "root_doc=en/index"]
     status = subprocess.run(command, cwd=REPOSITORY).returncode
     if status > 1:  # 1 is a broken link
-        raise ValueError(_("Sphinx could not read the documents: it says why above."))
+        raise ValueError(_("Sphinx could not read the documents, and says why above."))
     found = map(json.loads, (answers / "output.json").read_text(encoding="utf-8").splitlines())
     return [
-        _("{file} links to {target}, which does not answer ({reason}).").format(
+        _("{file} links to {target}, which does not respond ({reason}).").format(
             file=link["filename"], target=link["uri"], reason=link["info"]
         )
         for link in found

@@ -102,7 +102,7 @@ def _index(pages: Iterable[str]) -> str:
             lines += [f":doc:`{page}`", f"   {summary}", ""]
     if left:
         raise ValueError(
-            _("The reference has no group for {pages}: see reader_groups.").format(
+            _("The reference has no group for {pages}: add them to reader_groups.").format(
                 pages=", ".join(sorted(left))
             )
         )

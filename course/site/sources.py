@@ -111,8 +111,10 @@ def write_front_page(site: Path, cards: Mapping[str, Sequence[LessonCard]]) -> P
         with speaking(language):
             words = _home_words() | {
                 "read": _("Read the course in English"),
-                "lost": _("This page is not there."),
-                "lost_why": _("It may have moved: look for it from the first page, or search."),
+                "lost": _("This page does not exist."),
+                "lost_why": _(
+                    "It may have moved: look for it from the home page, or use the search."
+                ),
                 "search": _("Search"),
             }
         editions.append((language, words, lessons))
@@ -126,9 +128,9 @@ def write_front_page(site: Path, cards: Mapping[str, Sequence[LessonCard]]) -> P
 def about_course() -> str:
     """What the course is, in three sentences."""
     return _(
-        "Five notebooks on convolutional networks, for whoever has written a little PyTorch. "
-        "You predict, run and measure: where a classifier looks, why a deeper network can "
-        "learn less, what a shortcut changes. Every number comes from a cell that you can run "
+        "Five notebooks on convolutional networks, for anyone who has written a little PyTorch. "
+        "You predict, run and measure where a classifier looks, why a deeper network can learn "
+        "less, and what a shortcut changes. Every number comes from a cell that you can run "
         "again, on a laptop without a graphics card."
     )
 
@@ -144,8 +146,8 @@ def _home_words() -> dict[str, str]:
         ),
         "play": _("Try it in the browser"),
         "run": _(
-            "To work in the notebooks, take a copy of the course and run `make lab` in its folder. "
-            "The links above the title of a lesson lead to its notebook."
+            "To work in the notebooks, make a copy of the course and run `make lab` in its "
+            "folder. The links above the title of a lesson lead to its notebook."
         ),
         "lessons": _("Lessons"),
         "more": _("More"),

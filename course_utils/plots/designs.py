@@ -166,7 +166,7 @@ def stage_costs(summary: Summary) -> DescribedFigure:
         axes.set_xticks([0, 25, 50, 75, 100])
         largest = max(places, key=lambda place: values[place])
         said.append(
-            _("Most of the {what} are in {stage} ({share})").format(
+            _("the largest share of the {what} is in {stage} ({share})").format(
                 what=title, stage=rows[largest].layers, share=percent(shares[largest] / 100, 0)
             )
         )
