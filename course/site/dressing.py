@@ -209,9 +209,10 @@ def _dressed(html: str, switch: str, *, in_english: bool) -> Markup:
         lambda found: found[1] + escape(words[found[2]]),
         html,
     )
+    under = escape(_("Pages under"))
     html = re.sub(
         'aria-label="Toggle navigation of ([^"]*)"',
-        lambda found: f'aria-label="{escape(_("Pages under"))} {found[1]}"',
+        lambda found: f'aria-label="{under} {found[1]}"',
         html,
     )
     html = _put(html, '<div class="content-icon-container">', after=switch)

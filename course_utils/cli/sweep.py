@@ -14,7 +14,7 @@ from typing import Any
 from course_utils.arguments import one_of, whole_number
 from course_utils.commands import FAILED, INTERRUPTED, add_command, sentence
 from course_utils.datasets import load
-from course_utils.degradation.fidelity import DEPARTURE, fidelity_notes
+from course_utils.degradation.fidelity import departure, fidelity_notes
 from course_utils.degradation.judging import verdict
 from course_utils.degradation.profiles import specs_of
 from course_utils.degradation.references import FOLDER, references
@@ -430,7 +430,7 @@ def _show(records: Sequence[Record], store: Path) -> None:
 def _faithful(told: Sequence[Sequence[str]]) -> str:
     """In what the runs depart from the ResNet paper, each departure once, from their notes."""
     notes = Counter(note for notes in told for note in notes)
-    departures = [note for note in notes if note.startswith(DEPARTURE)]
+    departures = [note for note in notes if note.startswith(departure())]
     shares = [
         "" if notes[note] == len(told) else f" ({notes[note]}/{len(told)})" for note in departures
     ]
@@ -440,7 +440,7 @@ def _faithful(told: Sequence[Sequence[str]]) -> str:
                 number=len(departures)
             ),
             *(
-                f"- {note.removeprefix(DEPARTURE)}{share}"
+                f"- {note.removeprefix(departure())}{share}"
                 for note, share in zip(departures, shares, strict=True)
             ),
             _(

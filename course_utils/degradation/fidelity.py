@@ -7,9 +7,10 @@ from typing import Any
 
 from course_utils.experiments.record import Record
 from course_utils.experiments.spec import Spec
+from course_utils.i18n import _, number, percent
 from course_utils.training import WARM_UNTIL, WARM_WINDOW
 
-__all__ = ["DEPARTURE", "PAPER", "fidelity_notes"]
+__all__ = ["PAPER", "departure", "fidelity_notes"]
 
 PAPER: dict[str, Any] = {
     "batch_size": 128,
@@ -22,9 +23,13 @@ PAPER: dict[str, Any] = {
 }
 """The recipe of He et al. 2015, section 4.2, as fields of a spec."""
 
-DEPARTURE = "Departure: "
 STEPS = 64_000
 WARM_DEPTHS = (110,)
+
+
+def departure() -> str:
+    """What a note on a departure begins with."""
+    return _("Departure: ")
 
 
 def fidelity_notes(record: Record) -> tuple[str, ...]:
@@ -34,7 +39,7 @@ def fidelity_notes(record: Record) -> tuple[str, ...]:
         record: of the run.
 
     Returns:
-        Sentences in English, whatever the language; none for a family that the paper does not have.
+        Sentences; none for a family that the paper does not have.
 
     >>> from course_utils.experiments import run
     >>> record = run(Spec("plain", 8, seed=0, steps=2, family_options={"width": 4}))
@@ -43,69 +48,93 @@ def fidelity_notes(record: Record) -> tuple[str, ...]:
     """
     if record.spec.family not in ("plain", "residual"):
         return ()
-    departures = (f"{DEPARTURE}{note}." for note in _departures(record))
-    return (*departures, *(f"Choice: {note}." for note in _choices(record.spec)))
+    choice = _("Choice: ")
+    departures = (f"{departure()}{note}." for note in _departures(record))
+    return (*departures, *(f"{choice}{note}." for note in _choices(record.spec)))
 
 
 def _departures(record: Record) -> Iterator[str]:
     spec = record.spec
     if spec.dataset != "cifar10":
-        yield f"the data are {spec.dataset}; the paper has CIFAR-10"
+        yield _("the data are {data}; the paper has CIFAR-10").format(data=spec.dataset)
     elif "not verified" in record.data:
-        yield f"the data are {record.data}"
+        yield _("the data are {data}").format(data=record.data)
     if spec.dataset == "cifar10" and dict(spec.dataset_options).get("mean") != "pixel":
-        yield (
-            "mean and deviation of each channel normalise the images; the paper subtracts the "
-            "mean of each pixel"
+        yield _(
+            "the images are normalised by the mean and standard deviation of each channel; the "
+            "paper subtracts the mean of each pixel"
         )
     if record.steps != STEPS:
-        yield f"the run has {record.steps:,} iterations; the paper has {STEPS:,}"
+        yield _("the run has {steps} steps; the paper has {others}").format(
+            steps=number(record.steps, 9), others=number(STEPS, 9)
+        )
     for name, value in PAPER.items():
         if (own := getattr(spec, name)) != value:
-            yield f"{name} is {own}; the paper has {value}"
+            yield _("{name} is {own}; the paper has {value}").format(
+                name=name, own=_written(own), value=_written(value)
+            )
     options = dict(spec.family_options)
     if (width := options.get("width", 16)) != 16:
-        yield f"the first stage has {width} maps; the paper has 16"
+        yield _("the first stage has {width} maps; the paper has 16").format(width=width)
     if spec.family == "residual" and (shortcut := options.get("shortcut", "A")) != "A":
-        yield f"shortcuts are of option {shortcut}; the paper has option A on CIFAR-10"
+        yield _("the shortcuts are of option {option}; the paper has option A on CIFAR-10").format(
+            option=shortcut
+        )
     if spec.family == "residual" and spec.warm_start != (spec.depth in WARM_DEPTHS):
-        has, had = ("a", "none") if spec.warm_start else ("no", "one")
-        yield f"there is {has} warm start; the paper has {had} at depth {spec.depth}"
+        said = (
+            _("there is a warm start; the paper has none at depth {depth}")
+            if spec.warm_start
+            else _("there is no warm start; the paper has one at depth {depth}")
+        )
+        yield said.format(depth=spec.depth)
+
+
+def _written(value: object) -> str:
+    return number(value, 6) if isinstance(value, float) else str(value)
 
 
 def _choices(spec: Spec) -> Iterator[str]:
     if spec.augmentation != "none":
-        yield (
+        yield _(
             "images are padded after the mean is subtracted, so the border has the mean colour; "
             "the paper does not say which comes first"
         )
-    yield (
-        "an epoch is an order drawn anew and cut into whole batches; what is left over of it is "
-        "not learnt in that epoch"
+    yield _(
+        "an epoch is a fresh random order cut into whole batches; what is left over is not used "
+        "in that epoch"
     )
-    yield (
-        "convolutions start from N(0, 2/fan_out), the linear layer from N(0, 1/fan_in); the paper "
-        "refers to He initialisation, which has two forms, and does not speak of the linear layer"
+    yield _(
+        "convolutions start from N(0, 2/fan_out), and the linear layer from N(0, 1/fan_in); the "
+        "paper refers to He initialisation, which has two forms, and does not mention the linear "
+        "layer"
     )
-    yield "weight decay is on every parameter, biases and batch normalisation included"
-    yield "pixels are in [0, 1] before the mean is subtracted"
-    fused = ", its layers fused by torch.compile" if spec.compiled else ""
-    yield f"the arithmetic is {spec.precision} on {spec.device.split(':')[0]}{fused}"
+    yield _("weight decay applies to every parameter, including biases and batch normalisation")
+    yield _("pixels are in [0, 1] before the mean is subtracted")
+    arithmetic = (
+        _("the arithmetic is {precision} on {device}, with layers fused by torch.compile")
+        if spec.compiled
+        else _("the arithmetic is {precision} on {device}")
+    )
+    yield arithmetic.format(precision=spec.precision, device=spec.device.split(":")[0])
     yield (
-        "batch normalisation is measured with its statistics taken anew after training, over the "
-        "training images without augmentation"
+        _(
+            "batch normalisation is evaluated with statistics taken anew after training, over the "
+            "training images without augmentation"
+        )
         if spec.reestimate_bn
-        else "batch normalisation is measured with its moving averages (a tenth of each batch)"
+        else _("batch normalisation is evaluated with its moving averages (a tenth per batch)")
     )
-    yield (
-        "the errors are those after the last iteration, of the whole splits without augmentation, "
-        "and nothing was chosen by them"
+    yield _(
+        "the errors are those after the last step, on the whole splits without augmentation, and "
+        "nothing was chosen by them"
     )
     if spec.warm_start:
-        yield (
-            f"the warm start ends when the error of {WARM_WINDOW} batches as they were learnt, "
-            f"looked at every {WARM_WINDOW} iterations, is below {WARM_UNTIL:.0%}; its iterations "
-            "are among those of the schedule"
-        )
+        yield _(
+            "the warm start ends when the error over {window} batches, measured during training "
+            "and looked at every {window} steps, is below {share}; its steps count among those of "
+            "the schedule"
+        ).format(window=WARM_WINDOW, share=percent(WARM_UNTIL, 0))
         if spec.family == "plain":
-            yield "the plain net has the warm start that the paper tells of its residual net"
+            yield _(
+                "the plain net has the warm start that the paper describes for its residual net"
+            )

@@ -63,10 +63,14 @@ def _names(specs: Sequence[Spec]) -> list[str]:
         keys = dict.fromkeys(key for of in choices for key in of)
         telling = [key for key in keys if len({repr(of.get(key)) for of in choices}) > 1]
         for place, of in zip(alike, choices, strict=True):
-            said = [f"{key} {of[key]}" for key in telling if of.get(key) is not None]
+            said = [f"{key} {_written(of[key])}" for key in telling if of.get(key) is not None]
             if len(alike) > 1 and "source" not in telling:
                 names[place] = ", ".join([name, *said])
     return names
+
+
+def _written(value: object) -> str:
+    return number(value, 6) if isinstance(value, float) else str(value)
 
 
 def _spread(shares: Sequence[float]) -> str:

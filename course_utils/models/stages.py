@@ -194,7 +194,7 @@ class plain(_RepeatedSpec):
 
     def __str__(self) -> str:
         layers = [f"3×3, {self.channels}"] * 2
-        return f"{_('plain')} {_bracket(layers, self.times, self.stride)}"
+        return " ".join([_("plain"), _bracket(layers, self.times, self.stride)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -218,7 +218,7 @@ class identity(_RepeatedSpec):
         return stage(self.times, in_channels, in_channels, 1, "A")
 
     def __str__(self) -> str:
-        return f"{_('identity')} {_bracket(['3×3', '3×3'], self.times)}"
+        return " ".join([_("identity"), _bracket(["3×3", "3×3"], self.times)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -288,7 +288,7 @@ class bottleneck(_RepeatedSpec):
 
     def __str__(self) -> str:
         layers = [f"1×1, {self.width}", f"3×3, {self.width}", f"1×1, {self.channels}"]
-        return f"{_('bottleneck')} {_bracket(layers, self.times, self.stride)}"
+        return " ".join([_("bottleneck"), _bracket(layers, self.times, self.stride)])
 
 
 @dataclass(frozen=True, repr=False)
@@ -330,7 +330,7 @@ class dense(MapsSpec):
     def __str__(self) -> str:
         narrowing = [f"1×1, {BOTTLENECK * self.growth_rate}"] if self.bottleneck else []
         layers = listed([*narrowing, f"3×3, {self.growth_rate}"])
-        return f"{_('dense')} [{layers}] × {self.layers}"
+        return " ".join([_("dense"), f"[{layers}] × {self.layers}"])
 
 
 @dataclass(frozen=True, repr=False)

@@ -29,8 +29,8 @@ pytestmark = [needs_slurm, pytest.mark.timeout(900)]
 GATED = "--family own_gated_runs:gated --depths 8 14"
 HALF_GATED = "--family plain own_gated_runs:gated --depths 8"
 
-LOST = "Workers gone: 1; what they did begins anew."
-DESERTED = "No worker of the cluster is left: the runs wait for one."
+LOST = "Workers lost: 1; their runs start again."
+DESERTED = "The cluster has no worker left, and the runs are waiting for one."
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +130,8 @@ def test_a_sweep_leaves_its_records_and_no_job(place: Place, capsys: Said, more:
     place.check_whole("8-0", "14-0")
     assert len(names(place.jobs)) == (2 if "time" in more else 1)  # a log a job
     out, err = capsys.readouterr()
-    assert ("A job of Slurm lasts 30 min at most" in out) == ("time" in more)
-    assert "0 of 2 runs | The cluster has no worker yet: the runs wait for one." in err
+    assert ("A Slurm job lasts 30 min at most" in out) == ("time" in more)
+    assert "0 of 2 runs | The cluster has no worker yet, and the runs are waiting for one." in err
     assert "2 of 2 runs, 0 s left | own_gated_runs:gated-" in err
 
 
@@ -140,7 +140,7 @@ def test_a_job_that_slurm_refuses_is_a_sentence_and_nothing_is_written(
 ) -> None:
     assert cli.main(place.words("--partition nowhere")) == 2
     (sentence,) = said(capsys).splitlines()
-    assert sentence.startswith("Slurm takes no such jobs: ") and "nowhere" in sentence
+    assert sentence.startswith("Slurm refuses these jobs: ") and "nowhere" in sentence
     assert not place.store.exists()
 
 
@@ -212,8 +212,8 @@ def test_a_sweep_whose_jobs_are_all_cancelled_ends_with_a_sentence(
     with place.meanwhile(cancel):
         assert cli.main(place.words()) == 1
     assert said(capsys).splitlines()[-1] == (
-        "The cluster has no worker, and Slurm no job left that could bring one: the jobs' logs "
-        "say why. What is done is saved, and the same command goes on from there."
+        "The cluster has no worker left, and Slurm has no job left that could bring one: the "
+        "jobs' logs say why. What is done is saved, and the same command goes on from there."
     )
     assert names(place.store) == set()
 
@@ -264,7 +264,7 @@ def test_a_sweep_that_ends_without_the_controller_says_how_its_jobs_end(
         assert cli.main(place.words()) == 0
     place.slurm.start_controller()
     place.check_whole("8-0", "14-0")
-    assert "Slurm was not told that the sweep is over (scancel: error:" in said(capsys)
+    assert "Slurm could not be told that the sweep is over (scancel: error:" in said(capsys)
 
 
 def test_an_array_of_sweeps_needs_no_process_beside_slurm(place: Place, capsys: Said) -> None:

@@ -228,7 +228,7 @@ def test_a_translated_lesson_passes_and_records_the_hash_of_each_french_cell(pai
 def test_a_change_in_french_makes_its_translation_stale(pair: Pair) -> None:
     change(pair.french, "title", source="# Titre\n\nEn 20 époques, pas plus.")
     fault = only(check_editions(pair))
-    assert fault.startswith("en/01_small.ipynb, cell `title` (“# Title”): the French cell has chan")
+    assert fault.startswith("en/01_small.ipynb, cell `title` (“# Title”): follows an earlier F")
     shown = only(stale_cells(pair))
     assert shown.splitlines()[1:] == ["    # Titre", "    ", "    En 20 époques, pas plus."]
     change(pair.french, "one", source="x = 1  # le premier")
@@ -249,7 +249,7 @@ def test_a_cell_of_one_edition_alone_is_named(pair: Pair) -> None:
     french, english = check_editions(pair)
     assert "cell `new` (“Du nouveau”) is in French only" in french
     assert "cell `one` (“x = 1  # one”) is in English only" in english
-    assert "is not translated yet" in only(stale_cells(pair))
+    assert "is not there in English yet" in only(stale_cells(pair))
 
 
 def test_cells_in_another_order_are_named(pair: Pair) -> None:

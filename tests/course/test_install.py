@@ -116,7 +116,7 @@ def test_without_a_gpu_the_cpu_builds_come_and_stay_until_the_other_is_chosen(
     assert versions(course) == cpu
     # What is there stays, without a word, whatever the machine has by then.
     assert install.install(course) == 0
-    assert "torch's build" not in capfd.readouterr().out
+    assert "the build of torch" not in capfd.readouterr().out
     assert versions(course) == cpu
     assert install.install(course, "gpu") == 0
     assert versions(course) == ["nothing==1", "torch==2.14.1", "torchvision==0.29.1"]
@@ -141,7 +141,7 @@ def test_an_index_that_does_not_help_is_said_and_the_usual_one_does(
     said = capfd.readouterr()
     assert (
         f"{address} cannot be reached, or has no torch=={version} "
-        "torchvision==0.29.1 for this Python: torch comes from pip's usual index instead"
+        "torchvision==0.29.1 for this Python: torch will come from pip's usual index instead"
     ) in said.out
     assert "ERROR" not in said.out + said.err
     assert [line.partition("+")[2] for line in versions(course)] == ["", "", ""]

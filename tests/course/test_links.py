@@ -44,5 +44,5 @@ def test_a_page_that_is_gone_is_a_fault_and_one_that_refuses_programs_is_not(
     links = [f"[{status}]({site}/{status})" for status in (200, 403, 404, 405, 410)]
     first.write_text("# Links\n\n" + " ".join([*links, "[here](none.md)"]), encoding="utf-8")
     faults = dead_links(tmp_path / "sources", tmp_path / "answers")
-    assert sorted(re.findall(r"/(\d+), which does not answer", " ".join(faults))) == ["404", "410"]
+    assert sorted(re.findall(r"/(\d+), which does not respond", " ".join(faults))) == ["404", "410"]
     assert len(faults) == 2 and all(fault.startswith("en/index.md links to") for fault in faults)

@@ -49,6 +49,17 @@ def test_the_french_fills_the_places_of_the_english(house: str) -> None:
 
 
 @each_house
+def test_the_french_sets_its_punctuation_and_units_apart_with_no_break_spaces(house: str) -> None:
+    for entry in parsed(catalogue(house)):
+        forms = entry.string if isinstance(entry.string, tuple) else (entry.string,)
+        for form in filter(None, forms if entry.id else ()):
+            prose = re.sub(r"`[^`]*`|%\(\w+\)[rs]|%[rs]", "", form)
+            assert not re.search(r"[ \N{NARROW NO-BREAK SPACE}]:(?=\s|$)", prose), form
+            assert not re.search(r"[ \N{NO-BREAK SPACE}][;?!](?=\s|$)", prose), form
+            assert not re.search(r"[\d}][ \N{NO-BREAK SPACE}]?%|« | »", prose), form
+
+
+@each_house
 def test_the_compiled_catalogue_is_what_its_text_compiles_to(house: str) -> None:
     path, compiled = catalogue(house), BytesIO()
     write_mo(compiled, parsed(path))
@@ -70,6 +81,7 @@ def at_import(node: ast.AST) -> Iterator[ast.AST]:
 
 @each_house
 def test_a_message_is_one_literal_and_waits_until_it_is_shown(house: str) -> None:
+    found = {entry.id for entry in parsed(catalogue(house)) if isinstance(entry.id, str)}
     for path in sorted((REPOSITORY / house).rglob("*.py")):
         module = ast.parse(path.read_text(encoding="utf-8"))
         early = set(at_import(module))
@@ -79,6 +91,8 @@ def test_a_message_is_one_literal_and_waits_until_it_is_shown(house: str) -> Non
                 assert [type(each) for each in node.args] == [ast.Constant], where
                 assert not node.keywords, where
                 assert node not in early, f"{where} is translated when it is imported"
+                # Babel does not look into an f-string.
+                assert node.args[0].value in found, where  # type: ignore[attr-defined]
 
 
 def test_a_new_message_enters_empty_and_what_left_the_code_goes(tmp_path: Path) -> None:

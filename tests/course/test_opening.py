@@ -121,7 +121,9 @@ def test_a_name_that_github_takes_is_taken(name: str) -> None:
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_malformed_name_is_refused_in_a_sentence(name: str) -> None:
-    with pytest.raises(ValueError, match=r"is no repository's name on GitHub: give owner/name"):
+    with pytest.raises(
+        ValueError, match=r"is not the name of a repository on GitHub: give owner/name"
+    ):
         address.check_name(name)
 
 
@@ -190,7 +192,7 @@ def test_the_address_is_written_everywhere_and_taken_out_again(root: Path) -> No
 
 def test_a_refused_stamp_writes_nothing(root: Path) -> None:
     before = {path.name: path.read_bytes() for path in root.iterdir()}
-    with pytest.raises(ValueError, match="no repository's name"):
+    with pytest.raises(ValueError, match="not the name of a repository"):
         address.stamp_address("nonsense", root)
     (root / "README.md").write_text("# Course\n", encoding="utf-8")
     with pytest.raises(ValueError, match="one place for the badges"):

@@ -95,7 +95,7 @@ def test_the_command_writes_a_notebook_that_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("chosen", "words"),
-    [([], "Nothing is chosen"), (["--section", "77"], "no section 77"), (["--exercise", "9"], "9")],
+    [([], "You chose nothing"), (["--section", "77"], "no section 77"), (["--exercise", "9"], "9")],
 )
 def test_what_a_lesson_does_not_have_is_refused(
     chosen: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

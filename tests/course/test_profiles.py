@@ -145,7 +145,7 @@ def test_a_setting_that_no_recipe_has_is_refused_with_the_closest_one_or_all() -
         ({"schedule": "stepp"}, "schedule"),
         ({"batch_size": "64"}, "batch_size must be"),
         ({"learning_rate": -0.1}, "learning_rate must be a finite number"),
-        ({"learning_rate": 0}, "A learning rate is a positive number"),
+        ({"learning_rate": 0}, "A learning rate must be positive"),
         ({"nesterov": 1}, "nesterov"),
         ({"device": "gpu"}, "device"),
         ({"precision": "fp16"}, "precision"),

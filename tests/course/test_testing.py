@@ -90,4 +90,4 @@ def test_chromium_is_fetched_where_that_is_asked_for(
     assert result.passed == online
     assert runs.ran[0] == "playwright install chromium"
     assert len(runs.ran) == (2 if online else 1)
-    assert ("could not be fetched" in capsys.readouterr().out) == (not online)
+    assert ("could not be downloaded" in capsys.readouterr().out) == (not online)

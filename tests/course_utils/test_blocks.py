@@ -152,7 +152,7 @@ def test_option_a_cannot_drop_channels_and_says_what_can() -> None:
 
 @pytest.mark.parametrize("number", [0, -1])
 def test_a_stage_without_blocks_is_refused(number: int) -> None:
-    with pytest.raises(ValueError, match=f"one block or more, not {number}"):
+    with pytest.raises(ValueError, match=f"at least one block, not {number}"):
         stage(number, 4, 4, stride=1, shortcut=None)
 
 

@@ -248,7 +248,7 @@ def test_a_model_that_answers_more_than_logits_is_told_which_entry_holds_them(an
     cam = class_activation_maps(net, images(), entry=entry)
     assert cam.maps.shape == (2, 5, 7, 7)
     for wrong in (None, "loss"):
-        with pytest.raises(ValueError, match=f"entry=… says where they are, .*{entry!r}"):
+        with pytest.raises(ValueError, match=f"where they are with entry=…, .*{entry!r}"):
             class_activation_maps(net, images(), entry=wrong)
 
 
@@ -403,14 +403,14 @@ REFUSED = {
     ),
     "no pooling": (lambda f, fc: fc(f[:, :, 0, 0]), 6, "not the global average"),
     "average of a part": (
-        lambda f, fc: fc(F.avg_pool2d(f, 6).flatten(1)), 6, "does not count every position",
+        lambda f, fc: fc(F.avg_pool2d(f, 6).flatten(1)), 6, "does not give every position",
     ),
     "average with padding": (
         lambda f, fc: fc(F.avg_pool2d(f, 7, padding=1, stride=9).flatten(1)), 6, "every position",
     ),
     "no linear layer": (lambda f, fc: average(f), 6, "No linear layer follows the pooling"),
-    "ReLU then pooling": (lambda f, fc: average(F.relu(f)), 6, "pools after a ReLU"),
-    "maximum alone": (lambda f, fc: f.amax((2, 3)), 6, "ends in global max pooling"),
+    "ReLU then pooling": (lambda f, fc: average(F.relu(f)), 6, "averages after a ReLU"),
+    "maximum alone": (lambda f, fc: f.amax((2, 3)), 6, "ends with a global maximum"),
     "a map": (lambda f, fc: f, 6, "No linear layer was seen"),
     "a tuple": (lambda f, fc: (fc(average(f)), f), 6, "answers a tuple"),
 }  # fmt: skip
@@ -429,7 +429,7 @@ def test_any_other_head_is_refused_with_its_reason_in_one_sentence(head, inputs,
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("squeezenet1_1", "pools after a ReLU"),
+        ("squeezenet1_1", "averages after a ReLU"),
         pytest.param("vgg11", "flattened 512x7x7 map", marks=pytest.mark.slow),
         ("alexnet", "flattened 256x6x6 map"),
         ("mobilenet_v3_small", "hidden layer `classifier.0`"),
@@ -447,7 +447,7 @@ def test_features_changed_in_place_after_the_pooling_are_found_out_by_the_logits
         f.mul_(2)
         return fc(pooled)
 
-    with pytest.raises(ValueError, match=r"differ by .* of the largest logit"):
+    with pytest.raises(ValueError, match=r"differ by .* times the largest logit"):
         class_activation_maps(Net(late), images())
 
 
@@ -479,12 +479,12 @@ def test_bad_images_meet_one_clear_sentence(net, make, error, sentence):
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_shapes_without_numbers_meet_one_clear_sentence(net, device):
-    with pytest.raises(ValueError, match="On the meta device there are shapes and no numbers"):
+    with pytest.raises(ValueError, match="The meta device has shapes but no numbers"):
         class_activation_maps(net.to("meta"), images().to(device))
 
 
 def test_what_is_no_model_meets_one_clear_sentence():
-    with pytest.raises(TypeError, match=r"expected a torch.nn.Module"):
+    with pytest.raises(TypeError, match=r"should be a torch.nn.Module"):
         class_activation_maps(lambda x: x, images())
 
 
@@ -642,7 +642,7 @@ def test_several_classes_an_image_give_one_map_each(cam):
      np.array([0.5, 1]), [[0], [1, 2]], np.bool_(True), {0: 1}],
 )  # fmt: skip
 def test_a_class_that_is_no_integer_is_refused_with_the_valid_range(cam, classes):
-    with pytest.raises(TypeError, match="expected an integer from 0 to 2, or 2 of them"):
+    with pytest.raises(TypeError, match="give an integer from 0 to 2, or 2 of them"):
         cam.select(classes)
 
 
@@ -651,7 +651,7 @@ def test_a_class_that_is_no_integer_is_refused_with_the_valid_range(cam, classes
     [-1, 3, [0, -1], [0, 3], torch.tensor([3, 0]), [0], [0, 1, 2], [], np.zeros((2, 2, 2), int)],
 )  # fmt: skip
 def test_a_class_out_of_range_or_a_wrong_number_is_refused_with_the_valid_range(cam, classes):
-    with pytest.raises(ValueError, match="expected an integer from 0 to 2, or 2 of them"):
+    with pytest.raises(ValueError, match="give an integer from 0 to 2, or 2 of them"):
         cam.select(classes)
 
 
@@ -744,10 +744,10 @@ def test_true_geometry_goes_with_the_chosen_class_and_follows_a_change_of_type(n
 
 
 def test_cells_whose_places_are_not_known_are_not_put_anywhere(cam, net):
-    with pytest.raises(ValueError, match="is not known: ask the maps that"):
+    with pytest.raises(ValueError, match="are not known: ask the maps that"):
         cam.resized(8, geometry="true")  # made by hand
     made = class_activation_maps(net, images())
-    with pytest.raises(ValueError, match="before they are resized"):
+    with pytest.raises(ValueError, match="before resizing them"):
         made.resized(40).resized(80, geometry="true")
     with pytest.raises(ValueError, match="geometry"):
         made.resized(8, geometry="exact")

@@ -79,8 +79,8 @@ def by_a_layer(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 CONV_1X1: dict[str, object] = {
-    "read with `reshape`": scrambled_on_the_way_in,
-    "come back with `reshape`": scrambled_on_the_way_out,
+    "you read the channels with `reshape`": scrambled_on_the_way_in,
+    "you put the channels back with `reshape`": scrambled_on_the_way_out,
     "of shape (2, 1, 5, 3)": lambda x, w, b: by_einsum(x, w, b)[:, :1],
     "not the right values": lambda x, w, b: by_einsum(x, w, b) + 0.5,
     "changes its own input": lambda x, w, b: by_einsum(x.mul_(2), w / 2, b),
@@ -183,20 +183,20 @@ def spoiling(linear: nn.Linear, channels: int, height: int, width: int) -> nn.Co
 
 
 CONVERSION: dict[str, object] = {
-    "Not expected: 1 × Conv2d 60→7, 1×1": lambda linear, c, h, w: nn.Conv2d(c * h * w, 7, 1),
-    "(height, width) in this order": lambda linear, c, h, w: nn.Conv2d(c, 7, (w, h)),
+    "has 1 × Conv2d 60→7, 1×1 too many": lambda linear, c, h, w: nn.Conv2d(c * h * w, 7, 1),
+    "in the order (height, width)": lambda linear, c, h, w: nn.Conv2d(c, 7, (w, h)),
     "does not have the weights": conv_with(),
-    "Not expected: 1 × Conv2d 1→7, 4×5": conv_with(in_channels=1),
-    "has padding (1, 1); (0, 0) is expected": conv_with(padding=1),
+    "has 1 × Conv2d 1→7, 4×5 too many": conv_with(in_channels=1),
+    "has a padding of (1, 1) instead of (0, 0)": conv_with(padding=1),
     "has no bias": conv_with(bias=False),
     "(height, width, channels)": read_as(lambda c, h, w: (h, w, c), (3, 1, 2)),
     "(channels, width, height)": read_as(lambda c, h, w: (c, w, h), (1, 3, 2)),
     "not the bias": read_as(lambda c, h, w: (c, h, w), (1, 2, 3), bias=False),
     "gives a `Linear`": lambda linear, c, h, w: linear,
-    "another answer": doubled,
-    "has stride (2, 2); (1, 1) is expected": conv_with(stride=2),
+    "but computes something else": doubled,
+    "has a stride of (2, 2) instead of (1, 1)": conv_with(stride=2),
     "changes its own input": spoiling,
-    "Not expected: 1 × Conv2d 2→7, 5×3": lambda linear, c, h, w: (
+    "has 1 × Conv2d 2→7, 5×3 too many": lambda linear, c, h, w: (
         linear_to_conv(linear, c, h, w) if linear.out_features == 7 else nn.Conv2d(c, 7, (h, w))
     ),
 }
@@ -230,7 +230,9 @@ def popping(row: int, column: int, kernels: Any, strides: Any) -> tuple[int, ...
 
 
 WINDOW: dict[str, object] = {
-    "gives (6; 10); (6; 10; 25; 29) is expected": lambda r, c, k, s: window_of(r, c, k, s)[:2],
+    "returns (6; 10), and should return (6; 10; 25; 29)": lambda r, c, k, s: window_of(r, c, k, s)[
+        :2
+    ],
     "window_of(3, 5, (5, 2, 3, 6), (1, 2, 1, 1))": lambda r, c, k, s: (0, 0, 19, 19),
     "changes its own input | `pop`": popping,
 }
@@ -274,12 +276,12 @@ def block_of(
 
 
 BLOCK: dict[str, object] = {
-    "Missing: 1 × Conv2d 6→6, 1×1": block_of(0, 1, 2),
-    "Not expected: 1 × Conv2d 6→6, 3×3": block_of(0, 1, 2, 3, 4, second=3),
-    "has padding (0, 0); (2, 2) is expected": block_of(0, 1, 2, 3, 4, padding=0),
+    "it lacks 1 × Conv2d 6→6, 1×1": block_of(0, 1, 2),
+    "has 1 × Conv2d 6→6, 3×3 too many": block_of(0, 1, 2, 3, 4, second=3),
+    "has a padding of (0, 0) instead of (2, 2)": block_of(0, 1, 2, 3, 4, padding=0),
     "the convolution `0` has no bias": block_of(0, 1, 2, 3, 4, bias=False),
-    "names and number of the arguments": lambda i, o, k: nin_block(i, o, k),
-    "does not compute the same": block_of(0, 1, 2, 3, 4, relu=nn.ReLU6),
+    "number and the names of the arguments": lambda i, o, k: nin_block(i, o, k),
+    "but computes something else": block_of(0, 1, 2, 3, 4, relu=nn.ReLU6),
 }
 
 

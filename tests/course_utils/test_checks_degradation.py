@@ -72,13 +72,13 @@ def sorting(shallow: list[float], deep: list[float]) -> tuple[float, float, floa
 
 
 PAIRED_CHANGE: dict[str, object] = {
-    "normal law (1.96)": Each([student(lambda n: 1.959964), student(lambda n: 1.96)]),
+    "normal distribution (1.96)": Each([student(lambda n: 1.959964), student(lambda n: 1.96)]),
     "the one for three seeds": student(lambda n: 4.303),
     "pair them by seed": Each([unpaired(False), unpaired(True)]),
     "gives (9.931; 6.487; 13.37); (0.09931; 0.06487; 0.1337)": lambda s, d: (
         100 * np.array(paired_change(s, d))
     ),
-    "gives (0.1; 0.2) | Give back (mean, low, high)": lambda s, d: (0.1, 0.2),
+    "gives (0.1; 0.2) | Return (mean, low, high)": lambda s, d: (0.1, 0.2),
     "(0.1; nan; 0.2)": lambda s, d: (0.1, math.nan, 0.2),
     "times the standard error": student(lambda n: stats.t.ppf(0.995, n - 1)),
     "gives (0.1949; 0.226; 0.1638)": lambda s, d: np.abs(paired_change(s, d)),  # of a fall in error
@@ -180,7 +180,7 @@ class AddedNothing(Beside):
 
 
 IDENTITY_LAYER: dict[str, object] = {
-    "is very near | 0.999995 | 1/√(1 + ε)": identity_layer_with(nn.init.dirac_, gain=1.0),
+    "is almost right | 0.999995 | 1/√(1 + ε)": identity_layer_with(nn.init.dirac_, gain=1.0),
     "mixes the maps": Each(
         [
             lambda c: conv_bn_relu(c, c),
@@ -188,7 +188,7 @@ IDENTITY_LAYER: dict[str, object] = {
             identity_layer_with(lambda weight: weight[:, :, 1, 1].fill_(1)),
         ]
     ),
-    "moves the image": identity_layer_with(filled([0, 0])),
+    "shifts the image": identity_layer_with(filled([0, 0])),
     "spreads a lit pixel over its neighbours": identity_layer_with(filled([], 1 / 9)),
     "does not keep the values | comes out as 6.": identity_layer_with(
         nn.init.dirac_, relu=nn.ReLU6
@@ -196,19 +196,19 @@ IDENTITY_LAYER: dict[str, object] = {
     "does not keep the values | comes out as 20.": identity_layer_with(
         nn.init.dirac_, relu=lambda: nn.Hardtanh(0, 20)
     ),
-    "gives zeros": identity_layer_with(nn.init.zeros_),
+    "returns zeros": identity_layer_with(nn.init.zeros_),
     "its ReLU is missing": identity_layer_with(nn.init.dirac_, relu=nn.Identity),
-    "something else than zeros": changed(lambda layer: nn.init.constant_(layer[1].bias, 0.1)),
+    "does not return zeros": changed(lambda layer: nn.init.constant_(layer[1].bias, 0.1)),
     "that run are: no layer": lambda c: nn.Identity(),
-    "should be one 3×3 convolution": lambda c: sequential(conv(c, c, 1), bn(c), nn.ReLU()),
+    "should run one 3×3 convolution": lambda c: sequential(conv(c, c, 1), bn(c), nn.ReLU()),
     "with the statistics of each batch": changed(without_statistics),
-    "of shape (4, 3, 7, 7); (4, 3, 9, 9) is expected": lambda c: sequential(
+    "of shape (4, 3, 7, 7), and should return (4, 3, 9, 9)": lambda c: sequential(
         conv(c, c, padding=0), bn(c), nn.ReLU()
     ),
     "`torch.no_grad()`": lambda c: sequential(conv(c, c)).apply(
         lambda m: m.weight.zero_() if hasattr(m, "weight") else None
     ),
-    "but not by its layers": Each([Beside, AddedNothing]),
+    "but not through its layers": Each([Beside, AddedNothing]),
     "does not keep the values": identity_layer_with(nn.init.dirac_, relu=nn.ReLU6),
 }
 
@@ -259,37 +259,37 @@ class Remembering(nn.Module):
 
 CONV_BN_RELU: dict[str, object] = {
     "has a bias": conv_bn_relu_of("conv", "bn", "relu", bias=True),
-    "has padding (0, 0); (1, 1) is expected": conv_bn_relu_of("conv", "bn", "relu", padding=0),
+    "has a padding of (0, 0) instead of (1, 1)": conv_bn_relu_of("conv", "bn", "relu", padding=0),
     "has padding_mode reflect": conv_bn_relu_of("conv", "bn", "relu", padding_mode="reflect"),
-    "has stride (1, 1); (2, 2) is expected": lambda i, o, stride=1: conv_bn_relu(i, o),
-    "has stride (2, 2); (3, 3) is expected": lambda i, o, stride=1: conv_bn_relu(
+    "has a stride of (1, 1) instead of (2, 2)": lambda i, o, stride=1: conv_bn_relu(i, o),
+    "has a stride of (2, 2) instead of (3, 3)": lambda i, o, stride=1: conv_bn_relu(
         i, o, min(stride, 2)
     ),
-    "Missing: 1 × Conv2d 3→8, 3×3. Not expected: 1 × Conv2d 3→8, 1×1": (
+    "lacks 1 × Conv2d 3→8, 3×3, and has 1 × Conv2d 3→8, 1×1 too many": (
         lambda i, o, stride=1: sequential(conv(i, o, 1, stride), bn(o), nn.ReLU())
     ),
-    "Missing: 1 × BatchNorm2d(8). Not expected: 1 × BatchNorm2d(3)": Each(
+    "lacks 1 × BatchNorm2d(8), and has 1 × BatchNorm2d(3) too many": Each(
         [
             lambda i, o, stride=1: sequential(bn(i), conv(i, o, 3, stride), nn.ReLU()),
             lambda i, o, stride=1: sequential(conv(i, o, 3, stride), bn(i), nn.ReLU()),
         ]
     ),
-    "names and number of the arguments": lambda i, o: conv_bn_relu(i, o),
-    "gives negative values": lambda i, o, stride=1: sequential(
+    "number and the names of the arguments": lambda i, o: conv_bn_relu(i, o),
+    "returns negative values": lambda i, o, stride=1: sequential(
         conv(i, o, 3, stride), bn(o), nn.LeakyReLU()
     ),
-    "does not compute the same": lambda i, o, stride=1: sequential(
+    "but computes something else": lambda i, o, stride=1: sequential(
         conv(i, o, 3, stride), bn(o), nn.ReLU6()
     ),
     "gives back the class `Sequential`": lambda i, o, stride=1: nn.Sequential,
-    "gives another answer when it is called again": Remembering,
+    "returns something else when it is called again": Remembering,
     "gives the same weights to every module": lambda i, o, stride=1: sequential(
         conv(i, o, 3, stride), KEPT[o == 4], nn.ReLU()
     ),
-    "Not expected: 1 × BatchNorm2d(8, affine=False)": lambda i, o, stride=1: sequential(
+    "has 1 × BatchNorm2d(8, affine=False) too many": lambda i, o, stride=1: sequential(
         conv(i, o, 3, stride), nn.BatchNorm2d(o, affine=False), nn.ReLU()
     ),
-    "Not expected: 1 × BatchNorm2d(8, track_running_stats=False)": (
+    "has 1 × BatchNorm2d(8, track_running_stats=False) too many": (
         lambda i, o, stride=1: sequential(
             conv(i, o, 3, stride), nn.BatchNorm2d(o, track_running_stats=False), nn.ReLU()
         )
@@ -419,7 +419,7 @@ IDENTITY_BLOCK: dict[str, object] = {
     "no ReLU between the convolutions": block_that(
         lambda b, x: F.relu(b.bn2(b.conv2(b.bn1(b.conv1(x)))) + x)
     ),
-    "a ReLU acts on the shortcut": block_that(lambda b, x: F.relu(b.body(x) + F.relu(x))),
+    "a ReLU on the shortcut": block_that(lambda b, x: F.relu(b.body(x) + F.relu(x))),
     "a ReLU comes before its batch normalisation": block_that(
         lambda b, x: F.relu(b.bn2(b.conv2(b.bn1(F.relu(b.conv1(x))))) + x)
     ),
@@ -441,12 +441,12 @@ IDENTITY_BLOCK: dict[str, object] = {
     "`conv1` (Conv2d 4→4, 3×3), runs 2 times": block_that(
         lambda b, x: F.relu(b.bn2(b.conv1(F.relu(b.bn1(b.conv1(x))))) + x)
     ),
-    "`bn2` (BatchNorm2d(4)) is made but never runs": block_that(
+    "the layer `bn2` (BatchNorm2d(4)), but never calls it": block_that(
         lambda b, x: F.relu(b.conv2(F.relu(b.bn1(b.conv1(x)))) + x)
     ),
     "the convolution `conv1` has a bias": lambda c: IdentityBlock(c, bias=True),
     "`conv1` (Conv2d 4→4, 3×3) has padding (0, 0)": lambda c: IdentityBlock(c, padding=0),
-    "Missing: 1 × Conv2d 4→4, 3×3; 1 × BatchNorm2d(4)": OneConvolution,
+    "it lacks 1 × Conv2d 4→4, 3×3; 1 × BatchNorm2d(4)": OneConvolution,
     "must come before the first layer": LateSuper,
     "no gradient reaches `conv1.weight`": block_that(
         lambda b, x: F.relu(b.bn2(b.conv2(F.relu(b.bn1(b.conv1(x)).detach()))) + x)
@@ -461,14 +461,14 @@ IDENTITY_BLOCK: dict[str, object] = {
     "right in eval mode, but not in training mode": block_that(
         lambda b, x: F.dropout(IdentityBlock.forward(b, x), 0.5, b.training)
     ),
-    "Not expected: 1 × GroupNorm(weight, bias)": GroupNormed,
-    "runs in float64, but not in float32": block_that(
+    "has 1 × GroupNorm(weight, bias) too many": GroupNormed,
+    "works in float64, but not in float32": block_that(
         lambda b, x: IdentityBlock.forward(b, x.double())
     ),
-    "already made": IdentityBlock(4),
+    "already built": IdentityBlock(4),
     "answers with a `tuple`": block_that(lambda b, x: (x, x)),
-    "has no method `forward` | `foward`": Misspelt,
-    "gives another answer when it is called again": block_that(noisy),
+    "has no `forward` method | `foward`": Misspelt,
+    "returns something else when it is called again": block_that(noisy),
     "but not for one of shape (1, 4, 13, 9)": block_that(
         lambda b, x: IdentityBlock.forward(b, x) * (len(x) > 1)
     ),
@@ -542,14 +542,14 @@ PROJECTION_BLOCK: dict[str, object] = {
     "`shortcut.0` (Conv2d 6→8, 1×1) has stride (1, 1); (2, 2)": projection_with(
         lambda i, o, s: sequential(conv(i, o, 1), bn(o))
     ),
-    "Missing: 1 × BatchNorm2d(8); 1 × Conv2d 6→8, 1×1": projection_with(
+    "it lacks 1 × BatchNorm2d(8); 1 × Conv2d 6→8, 1×1": projection_with(
         lambda i, o, s: nn.Identity()
     ),
-    "`shortcut.0` (Conv2d 6→8, 1×1) is made but never runs": projection_that(
+    "the layer `shortcut.0` (Conv2d 6→8, 1×1), but never calls it": projection_that(
         lambda b, x: F.relu(b.body(x))
     ),
-    "`conv1` (Conv2d 6→8, 3×3) has stride (1, 1); (2, 2) is expected": strided(False, True),
-    "`conv2` (Conv2d 8→8, 3×3) has stride (2, 2); (1, 1) is expected": strided(True, True),
+    "`conv1` (Conv2d 6→8, 3×3) has a stride of (1, 1) instead of (2, 2)": strided(False, True),
+    "`conv2` (Conv2d 8→8, 3×3) has a stride of (2, 2) instead of (1, 1)": strided(True, True),
     "`ProjectionBlock(6, 8, stride=1)` – the layer `conv1` (Conv2d 6→8, 3×3) has stride (2, 2)": (
         lambda i, o, stride=2: ProjectionBlock(i, o, 2)
     ),
@@ -600,7 +600,7 @@ def pad_shortcut_in_place(x: Tensor, out_channels: int, stride: int = 2) -> Tens
 
 
 PAD_SHORTCUT: dict[str, object] = {
-    "a corner of the map is cut out": lambda x, out, stride=2: padded(
+    "you keep a corner of the map": lambda x, out, stride=2: padded(
         x[:, :, : x.shape[2] // stride, : x.shape[3] // stride], out
     ),
     "copies of those of `x`": lambda x, out, stride=2: torch.cat([x, x], 1)[
@@ -609,7 +609,7 @@ PAD_SHORTCUT: dict[str, object] = {
     "of shape (2, 4, 3, 7); a tensor of shape (2, 8, 3, 3) is": lambda x, out, stride=2: F.pad(
         x[:, :, ::stride, ::stride], (0, out - x.shape[1])
     ),
-    "the right shape, but not the right values": lambda x, out, stride=2: torch.randn_like(
+    "the right shape but not the right values": lambda x, out, stride=2: torch.randn_like(
         pad_shortcut(x, out, stride)
     ),
     "changes its own input": pad_shortcut_in_place,
@@ -691,17 +691,17 @@ BOTTLENECK: dict[str, object] = {
     "`MyBottleneck(12, 4, 12)` – the addition is missing": bottleneck_that(
         forward=lambda b, x: F.relu(b.body(x))
     ),
-    "Missing: 1 × BatchNorm2d(12); 1 × Conv2d 8→12, 1×1": bottleneck_that(
+    "it lacks 1 × BatchNorm2d(12); 1 × Conv2d 8→12, 1×1": bottleneck_that(
         make_shortcut=lambda b, i, o: nn.Identity()
     ),
-    "Missing: 1 × Conv2d 12→4, 1×1; 1 × Conv2d 4→4, 3×3": bottleneck_with(kernels_swapped),
+    "it lacks 1 × Conv2d 12→4, 1×1; 1 × Conv2d 4→4, 3×3": bottleneck_with(kernels_swapped),
     "`conv2` (Conv2d 4→4, 3×3) has padding (0, 0)": bottleneck_with(
         lambda block, i, width, o: setattr(block, "conv2", conv(width, width, padding=0))
     ),
-    "Missing: 1 × BatchNorm2d(12)": bottleneck_with(
+    "it lacks 1 × BatchNorm2d(12)": bottleneck_with(
         lambda block, i, width, o: setattr(block, "bn3", nn.Identity())
     ),
-    "names and number of the arguments": IdentityBlock,
+    "number and the names of the arguments": IdentityBlock,
     "part of the gradient of the input is missing": bottleneck_that(
         forward=lambda b, x: F.relu(b.body(x) + b.shortcut(x.detach()))
     ),
@@ -759,23 +759,23 @@ def one_layer_for_two(channels: int) -> nn.Module:
 
 
 STAGE: dict[str, object] = {
-    "there is a single block | `return`": lambda *sizes: resnet_stage(*sizes)[0],
-    "is made but never runs | `return`": FirstRuns,
-    "Missing: 1 × Conv2d 4→8, 3×3; 7 × BatchNorm2d(8)": lambda *sizes: nn.Identity(),
+    "there is only one block | `return`": lambda *sizes: resnet_stage(*sizes)[0],
+    "but never calls it | `return`": FirstRuns,
+    "it lacks 1 × Conv2d 4→8, 3×3; 7 × BatchNorm2d(8)": lambda *sizes: nn.Identity(),
     "`1.conv1` (Conv2d 8→8, 3×3), runs 2 times | `[block] * n`": lambda n, i, o, s: sequential(
         resnet_stage(1, i, o, s), *[IdentityBlock(o)] * (n - 1)
     ),
-    "one and the same layer stands at several places": lambda n, i, o, s: sequential(
+    "one and the same layer in several places": lambda n, i, o, s: sequential(
         *[resnet_stage(1, i, o, s)] * n
     ),
     "`1.conv1` (Conv2d 8→8, 3×3), runs 2 times": stage_with(identity=one_layer_for_two),
-    "made for the maps that enter the stage": lambda n, i, o, s: sequential(
+    "built for the maps that enter the stage": lambda n, i, o, s: sequential(
         *(ProjectionBlock(i, o, s) for _n in range(n))
     ),
     "`resnet_stage(2, 4, 4, 1)` – a block projects although": stage_with(
         keeps=lambda i, o, stride: False
     ),
-    "Not expected: 1 × Conv2d 8→8, 3×3": lambda n, i, o, s: sequential(
+    "has 1 × Conv2d 8→8, 3×3 too many": lambda n, i, o, s: sequential(
         *(IdentityBlock(o) for _n in range(n))
     ),
     # "or" where "and" is meant, and each condition alone.
@@ -785,10 +785,10 @@ STAGE: dict[str, object] = {
             stage_with(keeps=lambda i, o, stride: i == o),
         ]
     ),
-    "`resnet_stage(1, 4, 6, 1)` – convolutions and linear layers: 2": stage_with(
+    "`resnet_stage(1, 4, 6, 1)` has the wrong number of convolutions": stage_with(
         keeps=lambda i, o, stride: stride == 1
     ),
-    "Missing: 1 × Conv2d 4→6, 3×3": lambda n, i, o, s: resnet_stage(
+    "it lacks 1 × Conv2d 4→6, 3×3": lambda n, i, o, s: resnet_stage(
         n, i, i if i == o else 2 * i, s
     ),
     "gives back its layers in a `list` | `nn.Sequential`": lambda *sizes: list(
@@ -797,9 +797,9 @@ STAGE: dict[str, object] = {
     "gives back its layers in a `ModuleList`": lambda *sizes: nn.ModuleList(resnet_stage(*sizes)),
     "TypeError": lambda *sizes: nn.Sequential(list(resnet_stage(*sizes))),
     "gives back a `list`": lambda *sizes: [],
-    "Missing: 6 × BatchNorm2d(8)": lambda n, i, o, s: conv_bn_relu(i, o, s),
+    "it lacks 6 × BatchNorm2d(8)": lambda n, i, o, s: conv_bn_relu(i, o, s),
     "has padding (0, 0)": stage_with(identity=lambda c: IdentityBlock(c, padding=0)),
-    "names and number of the arguments": IdentityBlock,
+    "number and the names of the arguments": IdentityBlock,
 }
 
 
@@ -869,21 +869,21 @@ def resnet_with(**options: Any) -> Callable[[int], nn.Module]:
 
 RESNET: dict[str, object] = {
     "`2.conv1` (Conv2d 16→32, 3×3) has stride (1, 1); (2, 2)": resnet_with(strides=(1, 1, 1)),
-    "Missing: 1 × Conv2d 3→16, 3×3 | …": resnet_with(widths=(32, 64, 128)),
+    "it lacks 1 × Conv2d 3→16, 3×3 | …": resnet_with(widths=(32, 64, 128)),
     "convolutions and linear layers: 16; expected: 10 | 6n + 2": resnet_with(
         blocks=lambda depth: (depth - 2) // 3
     ),
-    "`resnet(20)` – convolutions and linear layers: 10; expected: 22": resnet_with(
+    "the wrong number of convolutions and linear layers: 10 instead of 22": resnet_with(
         blocks=lambda depth: 1
     ),
-    "Missing: 1 × Conv2d 3→16, 3×3; 1 × BatchNorm2d(16)": lambda depth: resnet(depth)[1:],
-    "Not expected: 1 × BatchNorm2d(16); 1 × Conv2d 16→16, 1×1": resnet_with(always_project=True),
-    "not as many as the weights were made for": resnet_with(pool=nn.Identity),
-    "Not expected: 1 × Linear 64→100": resnet_with(classes=100),
+    "it lacks 1 × Conv2d 3→16, 3×3; 1 × BatchNorm2d(16)": lambda depth: resnet(depth)[1:],
+    "has 1 × BatchNorm2d(16); 1 × Conv2d 16→16, 1×1 too many": resnet_with(always_project=True),
+    "not the one that the weights were made for": resnet_with(pool=nn.Identity),
+    "has 1 × Linear 64→100 too many": resnet_with(classes=100),
     "has a bias": resnet_with(identity=lambda c: IdentityBlock(c, bias=True)),
     "`resnet(8, in_channels=1)`": lambda depth, in_channels=3: resnet(depth),
     "`//` an int": resnet_with(blocks=lambda depth: (depth - 2) / 6),
-    "does not compute the same": resnet_with(
+    "but computes something else": resnet_with(
         identity=block_that(lambda b, x: F.relu(b.body(x)) + x)
     ),
     "of shape (1, 3, 13, 9)": Each([Squeezing, resnet_with(pool=lambda: nn.AvgPool2d(8))]),

@@ -38,19 +38,19 @@ def layer_that(forward: Callable[[Any, Tensor], Tensor]) -> type[nn.Module]:
 
 CONCATENATING = layer_that(lambda m, x: torch.cat([x, MyDenseLayer.forward(m, x)], 1))
 LAYER: dict[str, object] = {
-    "gives back its input too": Each(
+    "returns its input too": Each(
         [
             CONCATENATING,
             layer_that(lambda m, x: torch.cat([MyDenseLayer.forward(m, x), x], 1)),
         ]
     ),
     "has a bias": lambda c, k: dense_layer(c, k, bias=True),
-    "has padding (0, 0); (1, 1) is expected": lambda c, k: dense_layer(c, k, padding=0),
-    "Not expected: 1 × Conv2d 6→4, 1×1": lambda c, k: dense_layer(c, k, 1),
-    "Not expected: 1 × Conv2d 6→6, 3×3": lambda c, k: dense_layer(c, c),
-    "already made": dense_layer(6, 4),
+    "has a padding of (0, 0) instead of (1, 1)": lambda c, k: dense_layer(c, k, padding=0),
+    "has 1 × Conv2d 6→4, 1×1 too many": lambda c, k: dense_layer(c, k, 1),
+    "has 1 × Conv2d 6→6, 3×3 too many": lambda c, k: dense_layer(c, c),
+    "already built": dense_layer(6, 4),
     "no gradient reaches": layer_that(lambda m, x: MyDenseLayer.forward(m, x.detach())),
-    "does not compute the same": lambda c, k: sequential(bn(c), nn.ReLU6(), conv(c, k)),
+    "but computes something else": lambda c, k: sequential(bn(c), nn.ReLU6(), conv(c, k)),
 }
 
 
@@ -132,18 +132,20 @@ class ListBlock(nn.Module):
 
 
 BLOCK: dict[str, object] = {
-    "the maps of its last layer alone": block_giving(lambda maps: maps[-1]),
-    "the block's own input is missing": block_giving(lambda maps: torch.cat(maps[1:], 1)),
+    "only the maps of its last layer": block_giving(lambda maps: maps[-1]),
+    "the input of the block is missing": block_giving(lambda maps: torch.cat(maps[1:], 1)),
     "the maps of the last layer are missing": block_giving(lambda maps: torch.cat(maps[:-1], 1)),
     "the newest maps come first": block_that(newest_first),
-    "the new maps are added": block_giving(lambda maps: torch.stack(maps[1:]).sum(0)),
-    "What else does the second read?": block_reading(lambda n, c, k: c),
-    "a plain chain": block_reading(lambda n, c, k: k if n else c),
-    "the first reads the block's input alone": block_reading(lambda n, c, k: c + (n + 1) * k),
-    "Not expected: 1 × Conv2d 10→4, 3×3 | Layer number i": block_reading(lambda n, c, k: c * 2**n),
+    "you add the new maps": block_giving(lambda maps: torch.stack(maps[1:]).sum(0)),
+    "what else does the second one read?": block_reading(lambda n, c, k: c),
+    "a simple chain": block_reading(lambda n, c, k: k if n else c),
+    "the first one reads only the input of the block": block_reading(
+        lambda n, c, k: c + (n + 1) * k
+    ),
+    "has 1 × Conv2d 10→4, 3×3 too many | Layer i": block_reading(lambda n, c, k: c * 2**n),
     "a Python list": ListBlock,
-    "Missing: 1 × BatchNorm2d(13); 1 × Conv2d 13→4": lambda n, c, k: MyDenseBlock(n - 1, c, k),
-    "does not compute the same": lambda n, c, k: sequential(
+    "it lacks 1 × BatchNorm2d(13); 1 × Conv2d 13→4": lambda n, c, k: MyDenseBlock(n - 1, c, k),
+    "but computes something else": lambda n, c, k: sequential(
         *(CONCATENATING(c + i * k, k) for i in range(n)), nn.ReLU()
     ),
     "part of the gradient": Each(
@@ -152,7 +154,7 @@ BLOCK: dict[str, object] = {
             block_giving(lambda maps: torch.cat([maps[0].detach(), *maps[1:]], 1)),
         ]
     ),
-    "gives another answer when it is called again": block_that(piled),
+    "returns something else when it is called again": block_that(piled),
 }
 
 
@@ -184,8 +186,8 @@ def transition_with(**options: Any) -> Callable[[int, float], nn.Module]:
 
 MAX_POOLED = transition_with(pool=lambda: nn.MaxPool2d(2))
 TRANSITION: dict[str, object] = {
-    "all the maps are kept | Compression is": transition_with(kept=lambda c, share: c),
-    "`my_transition(9, 0.5)` – the convolution keeps one map too many | rounded down": (
+    "keeps all the maps | The compression is": transition_with(kept=lambda c, share: c),
+    "`my_transition(9, 0.5)` – the convolution keeps one map too many | Round down": (
         transition_with(kept=lambda c, share: math.ceil(share * c))
     ),
     "`my_transition(7, 0.7)` – the convolution keeps one map too many": transition_with(
@@ -195,7 +197,7 @@ TRANSITION: dict[str, object] = {
         pool=lambda: nn.Upsample(scale_factor=0.5)
     ),
     "TypeError": transition_with(kept=lambda c, share: share * c),
-    "Not expected: 1 × Conv2d 8→4, 3×3": transition_with(k=3),
+    "has 1 × Conv2d 8→4, 3×3 too many": transition_with(k=3),
     "has a bias": transition_with(bias=True),
     "but not for one of shape (1, 8, 13, 9)": transition_with(pool=lambda: nn.AdaptiveAvgPool2d(4)),
 }
@@ -216,7 +218,7 @@ class MyBottleneckLayer(nn.Module):
 
 
 BOTTLENECK: dict[str, object] = {
-    "does not have the layers expected": Each(
+    "does not have the right layers": Each(
         [
             dense_layer,
             # A bottleneck of 2k maps is neither one of k nor one of 4.
@@ -238,7 +240,7 @@ def layer_weights_by_counting(in_channels: int, growth_rate: int) -> tuple[int, 
 
 
 WEIGHTS: dict[str, object] = {
-    "gives 2,592; (2,592; 6,336) is expected": lambda c, k: 9 * c * k,
+    "returns 2,592, and should return (2,592; 6,336)": lambda c, k: 9 * c * k,
     "answers with a `str`": lambda c, k: "12",
     "gives (1; 2)": lambda c, k: (1, 2),
 }
@@ -305,22 +307,22 @@ class Squeezing(MyDenseNet):
 
 
 NET: dict[str, object] = {
-    "does not have the layers expected | Conv2d 3→6, 3×3 | 2k maps": densenet_with(
+    "does not have the right layers | Conv2d 3→6, 3×3 | 2k maps": densenet_with(
         stem=lambda growth_rate: 16
     ),
     "convolutions and linear layers: 16; expected: 10 | 6n + 4": densenet_with(
         layers=lambda depth: (depth - 4) // 3
     ),
-    "`my_densenet(16, 4)` – convolutions and linear layers: 10; expected: 16": densenet_with(
+    "wrong number of convolutions and linear layers: 10 instead of 16": densenet_with(
         layers=lambda depth: 1
     ),
-    "Not expected: 1 × Linear 6→5": densenet_with(end=end_with(classes=5)),
+    "has 1 × Linear 6→5 too many": densenet_with(end=end_with(classes=5)),
     "`my_densenet(10, 3, in_channels=1)`": lambda depth, growth_rate, in_channels=3: my_densenet(
         depth, growth_rate
     ),
-    "Missing: 1 × BatchNorm2d(6)": densenet_with(end=end_with(lambda c: [nn.ReLU()])),
-    "does not compute the same": densenet_with(transition=MAX_POOLED),
-    "not as many as the weights were made for": densenet_with(end=end_with(pool=nn.Identity)),
+    "it lacks 1 × BatchNorm2d(6)": densenet_with(end=end_with(lambda c: [nn.ReLU()])),
+    "but computes something else": densenet_with(transition=MAX_POOLED),
+    "not the one that the weights were made for": densenet_with(end=end_with(pool=nn.Identity)),
     "of shape (1, 3, 13, 9)": Each(
         [Squeezing, densenet_with(end=end_with(pool=lambda: nn.AvgPool2d(4)))]
     ),

@@ -23,7 +23,7 @@ def pooled_by_loops(x: Tensor) -> Tensor:
 
 
 POOLING: dict[str, object] = {
-    "right shape, but not the right values": lambda x: x.sum((2, 3)) / 16,
+    "right shape but not the right values": lambda x: x.sum((2, 3)) / 16,
     "no gradient": Each([lambda x: x.detach().mean((2, 3)), lambda x: x.mean((2, 3)).tolist()]),
     "of shape (2, 80); a tensor of shape (2, 5)": lambda x: x.flatten(1),
     "of shape (7,); a tensor of shape (1, 7)": lambda x: x.mean((2, 3)).squeeze(),
@@ -108,16 +108,16 @@ ONE_DIAGONAL = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]])
 
 BOX: dict[str, object] = {
     "all the pixels above the threshold": lambda m, t: around(np.asarray(m) >= t),
-    "touch by a corner": lambda m, t: largest_of(labelled(m, t, None)),
-    "as high as the threshold": lambda m, t: largest_of(labelled(m, t + 1e-3)),
+    "touch only at a corner": lambda m, t: largest_of(labelled(m, t, None)),
+    "equal to the threshold": lambda m, t: largest_of(labelled(m, t + 1e-3)),
     "a share of the maximum": lambda m, t: largest_of(labelled(m, t * float(m.max()))),
-    "holds the maximum": of_the_maximum,
+    "contains the maximum": of_the_maximum,
     "first component": lambda m, t: around(labelled(m, t) == 1),
-    "the largest box; the one with the most pixels": widest,
+    "the largest box instead of the one with the most pixels": widest,
     "rows and columns": moved(lambda x0, y0, x1, y1: (y0, x0, y1, x1)),
-    "one pixel late": moved(lambda x0, y0, x1, y1: np.array([x0, y0, x1 + 1, y1 + 1])),
+    "one pixel too late": moved(lambda x0, y0, x1, y1: np.array([x0, y0, x1 + 1, y1 + 1])),
     "a width and a height": moved(lambda x0, y0, x1, y1: [x0, y0, x1 - x0 + 1, y1 - y0 + 1]),
-    "gives (5; 4); (5; 4; 10; 8) is expected": lambda m, t: box_by_numpy(m, t)[:2],
+    "returns (5; 4), and should return (5; 4; 10; 8)": lambda m, t: box_by_numpy(m, t)[:2],
     "gives (5.37; 4.37; 10.37; 8.37)": lambda m, t: np.array(box_by_numpy(m, t)) + 0.37,
     "gives": Each(
         [
@@ -175,7 +175,7 @@ IOU: dict[str, object] = {
             lambda a, b: iou_by_hand(a, b, 1, 0),
         ]
     ),
-    "two negatives": iou_unclamped,
+    "two negative numbers": iou_unclamped,
     "iou((0, 0, 9, 2), (1, 6, 9, 8))` gives −0.3214; 0 is": lambda a, b: iou_half_clamped(a, b, 0),
     "iou((0, 0, 2, 9), (5, 0, 8, 9))` gives −0.2222; 0 is": lambda a, b: iou_half_clamped(a, b, 1),
     "iou((0, 0, 3, 3), (2, 2, 5, 4))` gives 0.5367; 0.1667 is": lambda a, b: (
@@ -184,7 +184,7 @@ IOU: dict[str, object] = {
 }
 
 THRESHOLD: dict[str, object] = {
-    "gives 0.92; 0.55 is expected": lambda elsewhere, here: here[elsewhere.argmax()] + 0.37,
+    "returns 0.92, and should return 0.55": lambda elsewhere, here: here[elsewhere.argmax()] + 0.37,
 }
 
 
@@ -259,18 +259,18 @@ def one_step_at_the_end(net: nn.Module, optimizer: torch.optim.Optimizer, *given
 
 
 EPOCH: dict[str, object] = {
-    "no step reaches them": Each(
+    "no step changes them": Each(
         [epoch(), epoch("zero", "backward"), epoch("step"), epoch("backward", "zero", "step")]
     ),
-    "in evaluation mode": epoch("zero", "backward", "step", "eval"),
+    "in eval mode": epoch("zero", "backward", "step", "eval"),
     "add up": epoch("backward", "step"),
     "only one step": one_step_at_the_end,
     "overwritten values that the gradient needs": epoch("step", "zero", "backward"),
     "probabilities": epoch_on_probabilities,
-    "only the first batch": epoch("zero", "backward", "step", "return"),
-    "looks at all the images": epoch("zero", "backward", "step", "all"),
-    "not those that one step for each batch gives": epoch("zero", "backward", "step", "step"),
-    "not the mean of the losses": Each(
+    "the first batch only": epoch("zero", "backward", "step", "return"),
+    "uses all the images": epoch("zero", "backward", "step", "all"),
+    "with the weights that one step per batch gives": epoch("zero", "backward", "step", "step"),
+    "does not return the mean of the losses": Each(
         [epoch("zero", "backward", "step", answer=one) for one in ("sum", "last", "list")]
     ),
 }

@@ -29,7 +29,7 @@ def mended(*last: Any) -> list[Any]:
 
 
 MENDED: dict[str, object] = {
-    "line for line": BROKEN,
+    "still the broken design": BROKEN,
     "Stage 4": mended(projection(19, shortcut="A"), gap_head()),
     "as many lines as `broken`": Each([mended(gap_head()), mended(identity(), gap_head(), 1)]),
     "2 stages differ (1, 4)": [conv(8), *BROKEN[1:3], projection(16), gap_head()],
@@ -55,7 +55,7 @@ def test_the_broken_design_is_broken() -> None:
 
 def test_a_design_mended_in_place_is_compared_with_the_lessons_own() -> None:
     broken = list(checks.BROKEN)
-    assert "line for line" in checks.check_mended(broken, broken).message
+    assert "still the broken design" in checks.check_mended(broken, broken).message
     broken[3] = projection(16)
     feedback = checks.check_mended(broken, broken)
     assert feedback.passed and "stage 4" in feedback.message
@@ -93,9 +93,11 @@ def changing(change: Callable[[Any], object]) -> Callable[..., int]:
 
 
 FIELD: dict[str, object] = {
-    "field_by_hand([(3, 1)])` gives 7; 3 is expected": lambda layers: field(layers) + 4,
-    "gives (3; 3); 3 is expected": lambda layers: (field(layers), field(layers)),
-    "gives 35; 24 is expected": lambda layers: field([(k // 2 * 2 + 1, s) for k, s in layers]),
+    "field_by_hand([(3, 1)])` returns 7, and should return 3": lambda layers: field(layers) + 4,
+    "returns (3; 3), and should return 3": lambda layers: (field(layers), field(layers)),
+    "returns 35, and should return 24": lambda layers: field(
+        [(k // 2 * 2 + 1, s) for k, s in layers]
+    ),
     "changes its own input | `reverse`": Each(
         [
             changing(lambda layers: layers.reverse()),
@@ -172,11 +174,11 @@ def sorting(costs: list[float], errors: list[float]) -> list[int]:
 
 
 FRONT: dict[str, object] = {
-    "level in the other": beaten_in_both,
+    "level on the other": beaten_in_both,
     "no order": lambda c, e: set(by_definition(c, e)),
-    "true and false": lambda c, e: [i in by_definition(c, e) for i in range(len(c))],
-    "gives 3; (1; 2; 0) is expected": lambda c, e: len(by_definition(c, e)),
-    "gives 1 in a `list`; (1; 2; 0) is expected": lambda c, e: by_definition(c, e)[:1],
+    "returns booleans": lambda c, e: [i in by_definition(c, e) for i in range(len(c))],
+    "returns 3, and should return (1; 2; 0)": lambda c, e: len(by_definition(c, e)),
+    "returns 1 in a `list`, and should return (1; 2; 0)": lambda c, e: by_definition(c, e)[:1],
     "answers with an empty `list`; numbers": lambda c, e: [],
     "answers with a `list` of `str`; numbers": lambda c, e: list(map(str, by_definition(c, e))),
     "changes its own input | `sort`": sorting,
@@ -190,7 +192,7 @@ FAIR: dict[str, object] = {
     "one more": Each(["b", "f"]),
     "no comparison z": "z",
     "no comparison": "12",
-    "hold letters": Each([["b", 3], [3, 4]]),
+    "contain letters": Each([["b", 3], [3, 4]]),
     "not a value of type `dict`": {"b": "f"},
 }
 

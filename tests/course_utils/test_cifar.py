@@ -129,7 +129,7 @@ def test_a_net_cannot_be_deepened_to_a_smaller_or_impossible_depth() -> None:
     net = cifar_net(20, width=3)
     with pytest.raises(ValueError, match="depth 20 cannot be deepened to 14: ask for 20 or more"):
         deepen(net, 14)
-    with pytest.raises(ValueError, match="No net of depth 21"):
+    with pytest.raises(ValueError, match="There is no net of depth 21"):
         deepen(net, 21)
 
 

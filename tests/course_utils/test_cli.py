@@ -107,7 +107,7 @@ def test_an_interruption_is_one_sentence_and_status_130(
 ) -> None:
     monkeypatch.setattr(cli.sweep, "specs_of", raising(KeyboardInterrupt()))
     assert cli.main(["sweep"]) == 130
-    assert capsys.readouterr().err == "Interrupted: what was finished is kept.\n"
+    assert capsys.readouterr().err == "Interrupted. What had finished is kept.\n"
 
 
 @pytest.mark.parametrize(

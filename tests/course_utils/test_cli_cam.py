@@ -71,7 +71,7 @@ def test_a_photograph_is_drawn_from_an_empty_folder(
     assert (rank, number, " ".join(name)) == ("1", "652", "military uniform")
     assert float(chance.rstrip("%")) > 15
     assert float(logit) == float(mean)
-    assert "Exact maps of 9×7 cells" in lines[-2]
+    assert "of 9×7 cells, are exact" in lines[-2]
     assert [file.name for file in folder.iterdir()] == ["grace_hopper-cam.png"]
     with Image.open("grace_hopper-cam.png") as picture:
         assert picture.format == "PNG"
@@ -153,10 +153,10 @@ def test_what_cannot_be_read_is_named_and_the_others_are_drawn(
     ("words", "sentence"),
     [
         (("--model", "resnt50"), "no network 'resnt50'; the nearest are 'resnet50'"),
-        (("--model", "resnet18"), "resnet18 needs its weights: --weights FILE"),
+        (("--model", "resnet18"), "resnet18 needs its weights: give --weights FILE"),
         (("--model", "resnet18", "--weights", "V9"), "V9 is no file, and no weights of resnet18"),
         (("--model", "resnet18", "--weights", "flat.pt"), "weights in flat.pt are of another"),
-        (("--weights", "flat.pt"), "EfficientNet-Lite0 brings its weights"),
+        (("--weights", "flat.pt"), "EfficientNet-Lite0 comes with its weights"),
         (("--checkpoint", "flat.pt"), "--checkpoint and --family go together"),
         (("--checkpoint", "no.pt", "--family", "mine:grey"), "no file no.pt"),
         (("--checkpoint", "small.png", "--family", "mine:grey"), "small.png is no file of weights"),

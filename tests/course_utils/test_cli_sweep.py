@@ -82,7 +82,7 @@ def test_a_reference_is_run_again_as_it_was(
     for one in kept.records:  # nothing is left to do: these are the runs
         store.write(one)
     assert cli.main(["sweep", "--reference", "digits_bf16", "--store", str(store.path)]) == 0
-    assert "From depth 8 to depth 56, over 3 seeds" in capsys.readouterr().out
+    assert "from depth 8 to depth 56, over 3 seeds" in capsys.readouterr().out
     assert len(list(store.path.glob("*.json"))) == len(kept.records)
 
 
@@ -94,7 +94,7 @@ def test_a_reference_goes_with_nothing_that_would_change_its_runs(
 ) -> None:
     command = ["sweep", "--reference", "digits_bf16", "--store", str(tmp_path / "store"), *more]
     assert cli.main(command) == 2
-    assert "--reference repeats the runs that are kept, as they are" in capsys.readouterr().err
+    assert "--reference repeats the stored runs exactly as they were" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_sweep_ends_with_the_table_the_figure_beside_the_store_and_the_verdict
     table, (figure, verdict) = (lines := capsys.readouterr().out.splitlines())[:-2], lines[-2:]
     assert [row.split()[0] for row in table] == ["net", "plain-8", "plain-14"]
     assert figure == f"Figure: {store}.png" and figure_path(store) == tmp_path / "store.png"
-    assert "From depth 8 to depth 14, over 2 seeds" in verdict
+    assert "from depth 8 to depth 14, over 2 seeds" in verdict
     with Image.open(figure_path(store)) as picture:
         assert picture.format == "PNG" and min(picture.size) > 300
 

@@ -180,10 +180,10 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     ),
     "another size": (
         classifier(nn.Flatten(), nn.Linear(99, 3)),
-        r"layer 3 \(Linear\) does not take what reaches it, of shape \(120,\)",
+        r"layer 3 \(Linear\) cannot take what reaches it, of shape \(120,\)",
     ),
-    "nothing dense": (classifier(nn.Flatten()), "no dense layer to convert"),
-    "already convolutional": (classifier(), "no dense layer to convert"),
+    "nothing dense": (classifier(nn.Flatten()), "no fully connected layer to convert"),
+    "already convolutional": (classifier(), "no fully connected layer to convert"),
 }
 
 
@@ -262,5 +262,5 @@ def test_images_that_do_not_fit_are_refused(
 
 
 def test_a_model_that_gives_maps_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"the model gives \(3, 2, 2\)"):
+    with pytest.raises(ValueError, match=r"and it returns \(3, 2, 2\)"):
         sliding_window(nn.Conv2d(1, 3, 3), torch.zeros(1, 1, 8, 8), side=4, step=2)

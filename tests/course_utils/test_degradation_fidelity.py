@@ -159,7 +159,7 @@ def test_the_papers_profile_departs_from_the_paper_in_nothing() -> None:
     ("changes", "note"),
     [
         ({"batch_size": 64}, "batch_size is 64; the paper has 128"),
-        ({"steps": 32_000}, "the run has 32,000 iterations; the paper has 64,000"),
+        ({"steps": 32_000}, "the run has 32,000 steps; the paper has 64,000"),
         ({"learning_rate": 0.05}, "learning_rate is 0.05; the paper has 0.1"),
         ({"schedule": "linear"}, "schedule is linear; the paper has step"),
         ({"nesterov": True}, "nesterov is True; the paper has False"),
@@ -168,7 +168,7 @@ def test_the_papers_profile_departs_from_the_paper_in_nothing() -> None:
         ({"depth": 110}, "there is no warm start; the paper has one at depth 110"),
         ({"family_options": {"shortcut": "B"}}, "shortcuts are of option B"),
         ({"family_options": {"width": 8}}, "the first stage has 8 maps; the paper has 16"),
-        ({"dataset_options": {}}, "mean and deviation of each channel"),
+        ({"dataset_options": {}}, "mean and standard deviation of each channel"),
     ],
 )
 def test_each_departure_is_noted(changes: dict[str, Any], note: str) -> None:

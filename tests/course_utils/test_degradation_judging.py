@@ -124,13 +124,13 @@ def test_seeds_that_miss_a_record_are_left_out_for_every_family() -> None:
     ids=["none", "one depth", "no plain net"],
 )
 def test_a_verdict_needs_the_plain_net_at_two_depths(records: list[Record]) -> None:
-    with pytest.raises(ValueError, match="plain net at two depths or more: run it"):
+    with pytest.raises(ValueError, match="plain net at two depths or more: train"):
         verdict(records)
 
 
 def test_no_seed_with_every_record_is_said_with_the_depths() -> None:
     records = [*errors("plain", 8, {0: 0.1}), *errors("plain", 56, {1: 0.5})]
-    with pytest.raises(ValueError, match=r"at depth 8 and at depth 56 .*run the missing ones"):
+    with pytest.raises(ValueError, match=r"both depths, 8 and 56: run the missing ones"):
         verdict(records)
 
 
@@ -148,7 +148,9 @@ def test_records_of_different_recipes_data_or_rates_are_not_compared(
 
 def test_records_without_a_budget_in_common_are_not_compared() -> None:
     longer = [record(tiny("plain", 56, s), e, steps=264) for s, e in PLAIN_56.items()]
-    with pytest.raises(ValueError, match="no number of updates and no learning rate is the same"):
+    with pytest.raises(
+        ValueError, match="no budget of steps in common with a learning rate in common"
+    ):
         verdict([*errors("plain", 8, SHALLOW), *longer])
 
 
@@ -282,31 +284,35 @@ def test_an_interval_of_tiny_ends_is_told_apart() -> None:
 
 def test_one_rate_and_budget_are_named_and_nothing_larger_is_said() -> None:
     assert str(verdict(degrading())) == (
-        "At this rate and budget (rate 0.1, 132 updates), depth harms the plain net, and more than "
-        "the net with shortcuts. From depth 8 to depth 56, over 3 seeds, the training error "
-        "changes by: plain: +60.0 points (95% interval +35.2 to +84.8); residual: +0.0 points "
-        "(95% interval −2.0 to +2.5). This says nothing of other rates, nor of a longer training: "
-        "the nets may not be fully trained."
+        "At this learning rate, 0.1, and this budget of 132 steps, depth harms the plain net, and "
+        "more than the net with shortcuts. The mean change in training error from depth 8 to depth "
+        "56, over 3 seeds, is as follows: plain: +60.0 points (95% interval +35.2 to +84.8); "
+        "residual: +0.0 points (95% interval −2.0 to +2.5). This says nothing about other learning "
+        "rates or longer training: the nets may not be fully trained."
     )
 
 
 def test_the_sentence_of_nothing_established_and_of_one_seed() -> None:
     falling = [*errors("plain", 8, PLAIN_56), *errors("plain", 56, SHALLOW)]
     said = str(verdict(falling))
-    assert said.startswith("At this rate and budget (rate 0.1, 132 updates), it is not established")
+    assert said.startswith(
+        "At this learning rate, 0.1, and this budget of 132 steps, it is not established"
+    )
     assert "plain: −60.0 points" in said
     alone = str(verdict(one for one in degrading() if one.spec.seed == 0))
-    assert alone.startswith("Nothing can be concluded from one seed. ")
+    assert alone.startswith("One seed is not enough for a conclusion. ")
     assert "over 1 seed, " in alone and "plain: +50.0 points (one seed, no spread)" in alone
 
 
 def test_trained_nets_are_told_from_nets_at_the_best_of_their_rates() -> None:
     records = [*tried("plain", 8, RATES), *tried("plain", 56, WORSE)]
     best = str(verdict(records))
-    assert best.startswith("At this budget (132 updates), each net at the best of its rates, depth")
+    assert best.startswith(
+        "At this budget of 132 steps, with each net at the best of its learning rates, depth"
+    )
     assert "This says nothing of trained nets: for plain-8, plain-56, we lack" in best
     records += tried("plain", 8, {0.1: 0.0}, steps=264) + tried("plain", 56, {0.01: 0.3}, steps=264)
-    assert str(verdict(records)).startswith("Degradation between trained nets is shown. From depth")
+    assert str(verdict(records)).startswith("Degradation between trained nets is established. ")
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -23,13 +23,16 @@ def test_every_figure_has_its_data_net_measure_protocol_and_source() -> None:
         assert row.family in ("plain", "residual", "dense", "other")
 
 
-def test_the_protocol_is_in_the_readers_language() -> None:
+def test_what_a_table_shows_is_in_the_readers_language() -> None:
     with speaking("en"):
         english = published("CIFAR-10", "training error (%)")
     with speaking("fr"):
         french = published("CIFAR-10", "training error (%)")
     assert {row.protocol for row in english} == {"last epoch"}
     assert {row.protocol for row in french} == {"dernière époque"}
+    assert {row.source for row in french} == {"réplication a-martyn/resnet"}
+    assert {"ordinaire-56", "ResNet-56"} < {row.label for row in french}
+    assert [row.net for row in french] == [row.net for row in english]
 
 
 def test_no_figure_is_there_twice() -> None:

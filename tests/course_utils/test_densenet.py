@@ -395,13 +395,13 @@ def test_an_impossible_depth_is_answered_with_the_nearest(
 @pytest.mark.parametrize("name", ["bottleneck", "memory_efficient"])
 def test_switches_are_true_or_false(name: str) -> None:
     broken: dict[str, Any] = {name: 1}
-    with pytest.raises(TypeError, match=f"{name} must be True or False and is 1"):
+    with pytest.raises(TypeError, match=f"{name} must be True or False, and is 1"):
         densenet(10, 4, **broken)
 
 
 @pytest.mark.parametrize("compression", [0, -0.5, 1.5, float("nan")])
 def test_a_compression_is_above_0_and_up_to_1(compression: float) -> None:
-    with pytest.raises(ValueError, match=r"compression is the share.*above 0 and up to 1"):
+    with pytest.raises(ValueError, match=r"compression is the share.*above 0 and at most 1"):
         densenet(10, 4, compression=compression)
 
 
@@ -422,5 +422,7 @@ def test_a_block_has_one_layer_or_more() -> None:
 
 
 def test_images_too_small_for_the_transitions_are_refused_in_a_sentence() -> None:
-    with pytest.raises(ValueError, match=r"halves its maps, and these have 1×2 pixels: .*larger"):
+    with pytest.raises(
+        ValueError, match=r"halves the side of its maps, and these have only 1×2 pixels: .*larger"
+    ):
         densenet(10, 4)(torch.rand(2, 3, 3, 4))

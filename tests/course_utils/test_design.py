@@ -202,7 +202,11 @@ def test_the_net_of_a_design_can_be_pickled() -> None:
             ValueError,
             r"Stage 2, gap_head\(\), is the head, and conv\(32\) comes after",
         ),
-        ([conv(16), gap_head(), gap_head()], ValueError, "Stage 2.* one head, in its last line"),
+        (
+            [conv(16), gap_head(), gap_head()],
+            ValueError,
+            "Stage 2.* a single head, on its last line",
+        ),
         ([conv(16), 32, gap_head()], TypeError, "Stage 2 is 32, of type int.*conv, plain"),
         ([conv(16), [identity()], gap_head()], TypeError, "Stage 2 is .* of type list"),
         ([conv(16), nn.ReLU(), gap_head()], TypeError, "Stage 2 is ReLU.., of type ReLU"),
@@ -212,7 +216,11 @@ def test_the_net_of_a_design_can_be_pickled() -> None:
             TypeError,
             r"Stage 1 is conv without its parentheses: write conv\(…\)",
         ),
-        ([identity(), gap_head()], ValueError, r"Stage 1, identity\(\), would keep the 3 channel"),
+        (
+            [identity(), gap_head()],
+            ValueError,
+            r"Stage 1, identity\(\), would have no other maps than the 3 channel",
+        ),
         (
             [conv(16), projection(16, stride=1), gap_head()],
             ValueError,
@@ -237,7 +245,7 @@ def test_an_impossible_stack_is_answered_with_the_stage_and_why(
     "text", ["", "conv", "dropout(3)", "conv(16", "conv(x)", "conv(**{})", "a.conv(3)", 3]
 )
 def test_a_string_that_is_no_line_is_refused_and_never_executed(text: Any) -> None:
-    with pytest.raises(ValueError, match="is not the line of a design: write one of conv, plain"):
+    with pytest.raises(ValueError, match="is not a line of a design: write one of conv, plain"):
         from_options([text])
 
 
@@ -250,7 +258,9 @@ def test_identity_first_is_possible_on_maps() -> None:
 
 def test_maps_too_small_for_a_transition_are_refused_with_the_stage_and_the_shape() -> None:
     design = [conv(8, stride=2), transition(), transition(), gap_head()]
-    sentence = r"Stage 3, transition\(\), halves its maps, .* are 4 of 1×2 pixels"
+    sentence = (
+        r"Stage 3, transition\(\), halves the side of its maps, and the 4 maps .* have 1×2 pixels"
+    )
     with pytest.raises(ValueError, match=sentence):
         compose(design, image_shape=(3, 4, 8))
     net = compose(design)

@@ -39,5 +39,5 @@ def test_each_digit_is_found_once_by_its_class_near_its_place() -> None:
 
 
 def test_findings_of_another_number_of_sheets_are_refused() -> None:
-    with pytest.raises(ValueError, match="1 lists of findings do not go with 2 sheets"):
+    with pytest.raises(ValueError, match="there are 1 for 2"):
         tally([[]], [blank([[0, 0]], [1])] * 2)

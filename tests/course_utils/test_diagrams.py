@@ -235,7 +235,7 @@ def test_the_drawing_of_a_block_says_its_operators_in_words() -> None:
     assert "6. addition (5, x): 2×4×4" in drawing.description
     i18n.set_language("fr")
     french = diagrams.draw(identity_block(2), torch.zeros(1, 2, 4, 4))
-    assert "1. conv 3×3 (x) : 2×4×4, 36 paramètres" in french.description
+    assert "1. conv 3×3 (x)\N{NO-BREAK SPACE}: 2×4×4, 36 paramètres" in french.description
 
 
 def test_drawing_a_module_leaves_it_as_it_was() -> None:
@@ -267,8 +267,8 @@ class Wild(nn.Module):
     ("module", "inputs", "kind", "sentence"),
     [
         (nn.ReLU, [torch.zeros(1, 1)], TypeError, "a module that has been built"),
-        (nn.ReLU(), [], TypeError, "give it an input too"),
-        (Wild(lambda x: (x, x + 1)), [torch.zeros(1, 1)], ValueError, "one tensor are drawn"),
+        (nn.ReLU(), [], TypeError, "give it an input as well"),
+        (Wild(lambda x: (x, x + 1)), [torch.zeros(1, 1)], ValueError, "one tensor can be drawn"),
         (Wild(lambda x: x), [torch.zeros(1, 1)], ValueError, "nothing to draw"),
         (Wild(lambda x: torch.ones(1)), [torch.zeros(1, 1)], ValueError, "nothing to draw"),
         (cifar_net(20), [torch.zeros(1, 3, 8, 8)], ValueError, "draw one of its blocks"),

@@ -64,7 +64,7 @@ def test_a_net_differs_from_itself_by_exactly_zero_in_real_runs(tmp_path: Path) 
         assert effect.test.interval == (0.0, 0.0) and effect.test.mean == 0.0
         assert not effect.test.is_larger_than_noise
         assert (effect.parameters, effect.macs, effect.altered) == (0, 0, ())
-        assert str(effect) == f"{name}: no difference, it is the base itself."
+        assert str(effect) == f"{name}: there is no difference, since this is the base itself."
 
 
 # --- from records that are there -----------------------------------------------------------
@@ -125,8 +125,11 @@ def test_a_sentence_says_whether_a_difference_is_established(
 @pytest.mark.parametrize(
     ("depths", "words"),
     [
-        ((14,), "Difference from the base over 2 seeds, paired by seed; the interval has 95%"),
-        ((14, 20), "the intervals hold for all 2 changes together with 95% confidence"),
+        (
+            (14,),
+            "from the base is paired by seed, over 2 seeds. Its interval has a confidence of 95%",
+        ),
+        ((14, 20), "hold together, for all 2 changes, with a confidence of 95%"),
     ],
 )
 def test_the_note_speaks_of_one_change_or_of_several(
@@ -134,7 +137,7 @@ def test_the_note_speaks_of_one_change_or_of_several(
 ) -> None:
     changes = {f"depth {depth}": {"depth": depth} for depth in depths}
     note = ablate(tiny(), changes, (0, 1), tmp_path, erring(wobbling(lambda spec: 0))).note
-    assert words in note and "not that of the images" in note
+    assert words in note and "not for the choice of images" in note
 
 
 def test_changes_are_judged_by_the_validation_error_where_there_is_one() -> None:
@@ -216,7 +219,7 @@ def test_an_interval_stays_within_what_an_error_can_do() -> None:
 
 
 def test_one_seed_has_no_difference_with_an_interval() -> None:
-    with pytest.raises(ValueError, match="One seed tells nothing of the noise"):
+    with pytest.raises(ValueError, match="One seed says nothing about the noise"):
         difference({0: 0.5}, {0: 0.25}, images=None)
 
 
@@ -300,9 +303,9 @@ def test_the_seed_is_no_choice() -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "sentence"),
     [
-        ({}, ValueError, "Name the changes"),
-        ([{"depth": 14}], TypeError, "Name the changes"),
-        ({"x": 14}, TypeError, "The change 'x' is 14: write the field that changes"),
+        ({}, ValueError, "Give the changes as a dictionary"),
+        ([{"depth": 14}], TypeError, "Give the changes as a dictionary"),
+        ({"x": 14}, TypeError, "The change 'x' is 14: give the field that changes"),
         (
             {"x": {"widht": 8}},
             ValueError,
@@ -350,7 +353,7 @@ def test_an_impossible_design_is_refused_with_the_change_and_the_stage(tmp_path:
 
 @pytest.mark.parametrize("seeds", [[], [0], [7, 7]])
 def test_fewer_than_two_seeds_are_refused(seeds: list[int], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="One seed tells nothing of the noise"):
+    with pytest.raises(ValueError, match="One seed says nothing about the noise"):
         ablate(tiny(), {"deep": {"depth": 14}}, seeds, tmp_path)
 
 

@@ -83,7 +83,7 @@ def test_two_sweeps_of_one_process_share_the_runs(tmp_path: Path) -> None:
         second = Inline(record)
         threading.Timer(0.2, go.set).start()
         # What the first sweep has not begun is done here, and then each has what the other has.
-        with pytest.warns(UserWarning, match="Another sweep is doing"):
+        with pytest.warns(UserWarning, match="Another sweep is already doing"):
             found = sweep(specs, tmp_path, second, progress=False)
         assert found == first.result(60) == [record(spec) for spec in specs]
     assert [spec.seed for spec in ran] == [0]
@@ -127,7 +127,8 @@ def test_two_sweeps_started_on_one_store_do_each_run_once_even_if_one_is_killed(
     assert second.stdout is not None and first.stdout is not None
     assert second.stdout.readline() == "started\n"
     assert second.stdout.readline() == (
-        f"Another sweep is doing 2 of these runs in {store}: they are left to it, and waited for.\n"
+        f"Another sweep is already doing some of these runs in {store}, 2 in all: this one "
+        "waits for their records.\n"
     )
     if first_is_killed:
         first.kill()

@@ -61,21 +61,23 @@ def test_workers_that_come_and_go_are_told_once_each_time(always_looking: None) 
     executor = DaskExecutor(Client(0, 0, 2, 2, 0, 0, 1, 1))
     told = [executor.news() for _look in range(8)]
     assert [bool(news) for news in told] == [True, False, True, False, True, False, True, False]
-    assert told[0] == "The cluster has no worker yet: the runs wait for one."
+    assert told[0] == "The cluster has no worker yet, and the runs are waiting for one."
     assert told[2] == "Workers of the cluster: 2."
-    assert told[4].startswith("No worker of the cluster is left: the runs wait for one.")
+    assert told[4].startswith("The cluster has no worker left, and the runs are waiting for one.")
 
 
 def test_a_worker_that_goes_while_another_stays_is_told(always_looking: None) -> None:
     executor = DaskExecutor(Client(2, 1, 1))
-    lost = "Workers gone: 1; what they did begins anew. Workers of the cluster: 1."
+    lost = "Workers lost: 1; their runs start again. Workers of the cluster: 1."
     assert [executor.news() for _look in range(3)] == ["", lost, ""]
 
 
 def test_a_cluster_to_which_no_worker_can_come_any_more_ends_the_sweep(
     always_looking: None,
 ) -> None:
-    with pytest.raises(SweepError, match=r"no worker, and Slurm no job .*\. What is done is saved"):
+    with pytest.raises(
+        SweepError, match=r"no worker left, and Slurm has no job .*\. What is done is saved"
+    ):
         DaskExecutor(Client(0), may_come=lambda: False).news()
 
 
@@ -85,7 +87,9 @@ def test_a_run_that_kills_worker_after_worker_is_a_sentence(tmp_path: Path) -> N
     def work(_spec: Spec) -> Record:
         raise killed("run-1", None, 3)
 
-    with pytest.raises(SweepError, match=r"\(every worker that did it died, for want of memory or"):
+    with pytest.raises(
+        SweepError, match=r"\(every worker that took it died, perhaps for lack of memory or"
+    ):
         sweep([tiny()], tmp_path, Inline(work), progress=False)
 
 
@@ -110,7 +114,7 @@ def test_a_cluster_without_workers_ends_a_sweep_and_an_estimate_after_so_long(
     notes = Notes()
     with pytest.raises(SweepError, match=r"had no worker for .*\. What is done is saved"):
         sweep([tiny()], tmp_path, DaskExecutor(Waiting(0), patience=0.1), progress=notes)
-    assert notes.news == ["The cluster has no worker yet: the runs wait for one."]
+    assert notes.news == ["The cluster has no worker yet, and the runs are waiting for one."]
     assert names(tmp_path) == set()
     with pytest.raises(SweepError, match="had no worker for"):
         estimate([tiny()], [], DaskExecutor(Waiting(0), patience=0.1))
@@ -122,7 +126,7 @@ def test_a_scheduler_that_is_gone_ends_the_sweep_in_a_sentence(always_looking: N
         def nthreads(self) -> dict[str, int]:
             raise OSError("ConnectionPool closing.")
 
-    with pytest.raises(SweepError, match=r"no longer answers \(Conn.*\)\. What is done is saved"):
+    with pytest.raises(SweepError, match=r"no longer replies \(Conn.*\)\. What is done is saved"):
         DaskExecutor(Gone()).news()
 
 
@@ -174,7 +178,7 @@ def test_a_sweep_whose_last_worker_dies_says_so_and_ends_when_told(
         worker.kill()
         worker.wait()
     assert len(notes.news) == 1
-    assert notes.news[0].startswith("No worker of the cluster is left")
+    assert notes.news[0].startswith("The cluster has no worker left")
 
 
 # --- a worker that is killed, and others go on ---------------------------------------------

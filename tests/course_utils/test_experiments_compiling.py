@@ -87,4 +87,4 @@ def test_the_records_of_a_sweep_that_was_found_faster_say_that_they_are_compiled
     for _time in range(2):  # the second finds what the first did, and tries nothing
         records = sweep_and_show(NETS, tmp_path / "store", Here(), by_trial=True)
         assert [one.spec for one in records] == compiled(NETS)
-    assert "The runs are compiled" in capsys.readouterr().out
+    assert "The runs will be compiled" in capsys.readouterr().out

@@ -63,6 +63,6 @@ def test_the_plan_says_what_is_there_and_what_a_run_costs() -> None:
     costs = {spec: Estimate(90.0, 812.3, "steps") for spec in specs[1:3]}
     table = plan(specs, {specs[0]: record(specs[0])}, costs)
     assert [list(map(str, row)) for row in table.rows] == [
-        ["plain-8", "1", "2", "2 min", "812 MB", "a few steps, timed"],
+        ["plain-8", "1", "2", "2 min", "812 MB", "timing a few steps"],
         ["residual-8", "0", "1", "–", "–", "–"],
     ]

@@ -90,9 +90,13 @@ def test_asking_for_a_spec_draws_no_random_number() -> None:
         (2, {"design": "conv(4)"}, 'The family "composed" has one option'),
         (2, {"design": as_options(DESIGN), "width": 3}, 'The family "composed" has one option'),
         (2, {"design": ["conv(4)"]}, r"The design ends with stage 1, conv\(4\)"),
-        (2, {"design": ["convolution(4)"]}, r"'convolution\(4\)' is not the line of a design"),
+        (2, {"design": ["convolution(4)"]}, r"'convolution\(4\)' is not a line of a design"),
         (2, {"design": ["conv(0)", "gap_head()"]}, r"conv\(channels=…\) must be at least 1"),
-        (3, {"design": ["identity()", "gap_head()"]}, r"Stage 1, identity\(\), would keep"),
+        (
+            3,
+            {"design": ["identity()", "gap_head()"]},
+            r"Stage 1, identity\(\), would have no other map",
+        ),
     ],
 )
 def test_a_design_that_cannot_be_built_is_refused_with_the_spec(

@@ -198,9 +198,9 @@ def test_arguments_that_the_net_does_not_take_leave_it_aside(
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        ("def net(depth):\n    return ...", "(it returns nothing yet)"),
+        ("def net(depth):\n    return ...", "(it does not return anything yet)"),
         ("def net(depth):\n    return depth", "gives 8"),
-        ("def net(depth):\n    return nn.Flatten()", "does not give 10 logits for each image"),
+        ("def net(depth):\n    return nn.Flatten()", "does not return 10 logits per image"),
         ("def net(depth):\n    return nn.Linear(3, 10)", "shapes cannot be multiplied"),
         ("def net(depth):\n    return nn.LazyLinear(10)", "net has lazy layers"),
         ("def net(depth):\n    raise KeyError('stage')", "stage"),

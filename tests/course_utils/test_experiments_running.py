@@ -95,7 +95,7 @@ def test_a_record_names_the_machine_but_neither_the_host_nor_the_user() -> None:
 @pytest.mark.parametrize(
     ("device", "gpus", "cuda", "says"),
     [
-        ("cuda", 0, None, rf"{re.escape(torch.__version__)}, is a build without CUDA: install one"),
+        ("cuda", 0, None, rf"{re.escape(torch.__version__)}, is built without CUDA: install one"),
         ("cuda", 0, "13.0", r"torch .* finds no device cuda on this machine"),
         ("cuda:2", 2, "13.0", r"torch .* finds no device cuda:2 on this machine"),
         ("mps", 0, None, r"torch .* finds no device mps on this machine"),

@@ -150,13 +150,13 @@ def test_neither_epochs_nor_steps_is_the_default_number_of_epochs() -> None:
 @pytest.mark.parametrize(
     ("changes", "kind", "says"),
     [
-        ({"depth": 21}, ValueError, r"No net of depth 21.*nearest are 20 and 26"),
+        ({"depth": 21}, ValueError, r"There is no net of depth 21.*nearest are 20 and 26"),
         ({"depth": "20"}, TypeError, "depth must be a whole number.*'20'"),
         ({"seed": -1}, ValueError, "seed must be at least 0 and is -1"),
         ({"seed": 0.5}, TypeError, "seed must be a whole number"),
         ({"batch_size": 1}, ValueError, "batch_size must be at least 2"),
         ({"epochs": 0}, ValueError, "epochs must be at least 1"),
-        ({"epochs": 1, "steps": 1}, ValueError, "epochs=… or with steps=…, not both"),
+        ({"epochs": 1, "steps": 1}, ValueError, "epochs=… or steps=…, not both"),
         ({"dataset": "cifra10"}, ValueError, "dataset must be one of 'digits'.*'cifra10'"),
         ({"dataset": None}, TypeError, "dataset must be a string and is None"),
         ({"family": "plane"}, ValueError, "No family 'plane'.*'plain', 'residual'.*module"),
@@ -165,7 +165,7 @@ def test_neither_epochs_nor_steps_is_the_default_number_of_epochs() -> None:
         ({"precision": "auto"}, ValueError, "precision must be one of 'fp32', 'bf16'"),
         ({"device": "gpu"}, ValueError, "device must be one of 'cpu', 'cuda', 'mps'"),
         ({"nesterov": 1}, TypeError, "nesterov must be True or False"),
-        ({"learning_rate": 0}, ValueError, "positive number, not 0"),
+        ({"learning_rate": 0}, ValueError, "must be positive, and this one is 0"),
         ({"learning_rate": -0.1}, ValueError, "learning_rate must be a finite number, 0 or more"),
         ({"learning_rate": math.nan}, ValueError, "learning_rate must be a finite number"),
         ({"learning_rate": "1e-4"}, TypeError, "learning_rate must be a number and is '1e-4'"),
@@ -175,8 +175,8 @@ def test_neither_epochs_nor_steps_is_the_default_number_of_epochs() -> None:
         ({"dataset_options": "size=8"}, TypeError, r"dictionary such as \{\"size\": 8\}"),
         ({"family_options": (1, 2)}, TypeError, "family_options must be a dictionary"),
         ({"family_options": {1: 2}}, TypeError, "family_options must be a dictionary"),
-        ({"family_options": {"width": {8}}}, TypeError, "of numbers, strings and lists of them"),
-        ({"family_options": {"net": {"width": 8}}}, TypeError, "of numbers, strings and lists"),
+        ({"family_options": {"width": {8}}}, TypeError, "with numbers, strings and lists of them"),
+        ({"family_options": {"net": {"width": 8}}}, TypeError, "with numbers, strings and lists"),
     ],
 )
 def test_a_wrong_field_is_answered_with_what_was_expected(

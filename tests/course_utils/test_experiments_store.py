@@ -64,7 +64,7 @@ def test_science_is_everything_but_time_and_machine() -> None:
 @pytest.mark.parametrize("name", ["train_error", "test_error"])
 def test_an_error_is_a_share(name: str, error: object) -> None:
     changes: dict[str, Any] = {name: error}
-    with pytest.raises(ValueError, match=f"{name} is a share between 0 and 1"):
+    with pytest.raises(ValueError, match=f"{name} must be a share between 0 and 1"):
         record(tiny(), **changes)
 
 
@@ -91,7 +91,7 @@ WHOLE = record(tiny()).to_json()
     ],
 )
 def test_a_text_that_is_not_a_whole_record_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="This is not a whole record"):
+    with pytest.raises(ValueError, match="The record is incomplete"):
         Record.from_json(text)
 
 
@@ -128,7 +128,7 @@ def test_all_records_come_in_the_order_of_family_depth_and_seed(tmp_path: Path) 
 def test_reading_all_names_the_file_that_is_not_whole(tmp_path: Path) -> None:
     Store(tmp_path).write(record(tiny()))
     (tmp_path / "deadbeef.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"deadbeef\.json: This is not a whole record"):
+    with pytest.raises(ValueError, match=r"deadbeef\.json: The record is incomplete"):
         Store(tmp_path).records()
 
 
@@ -233,7 +233,7 @@ def test_a_file_in_the_place_of_the_store_is_refused_before_anything_is_run(
     place = tmp_path / "records"
     place.write_text("a file", encoding="utf-8")
     for path in (place, place / "inside"):
-        with pytest.raises(OSError, match=r"cannot be written to .*nothing was run") as refusal:
+        with pytest.raises(OSError, match=r"cannot be written to .*Nothing was run") as refusal:
             sweep([tiny()], path, Untouched())  # type: ignore[arg-type]
         assert str(path) in str(refusal.value) and "\n" not in str(refusal.value)
     assert place.read_text(encoding="utf-8") == "a file"

@@ -67,7 +67,7 @@ def test_a_run_asked_for_twice_is_done_once_and_answered_twice(tmp_path: Path) -
 def test_a_damaged_record_is_run_again(tmp_path: Path) -> None:
     Store(tmp_path).path_of(tiny()).write_text(record(tiny()).to_json()[:50], encoding="utf-8")
     executor = Inline(record)
-    with pytest.warns(UserWarning, match="its run is done again") as caught:
+    with pytest.warns(UserWarning, match="its run is repeated") as caught:
         assert sweep([tiny()], tmp_path, executor, progress=False) == [record(tiny())]
     assert executor.ran == [tiny()]
     assert caught[0].filename == __file__  # the warning points at the reader's own line

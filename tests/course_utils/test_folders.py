@@ -92,12 +92,12 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
 def test_a_class_without_images_is_named(tmp_path: Path) -> None:
     fill(tmp_path)
     (tmp_path / "bird").mkdir()
-    with pytest.raises(ValueError, match=r"class .*bird has 0 images: expected at least 2"):
+    with pytest.raises(ValueError, match=r"class .*bird has 0 images, and needs at least 2"):
         load("folder", path=tmp_path, size=8)
 
 
 def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a folder for each class, at least two; it has 0"):
+    with pytest.raises(ValueError, match="one folder per class, at least two, and has 0"):
         load("folder", path=tmp_path)
     with pytest.raises(FileNotFoundError, match="no folder"):
         load("folder", path=tmp_path / "nowhere")

@@ -203,7 +203,7 @@ def test_the_logits_may_be_an_entry_of_what_the_network_answers() -> None:
     ("options", "sentence"),
     [
         ({"layer": "8"}, "no layer '8'.*'6'"),
-        ({"layer": "5"}, "layer '5' answers has no positions"),
+        ({"layer": "5"}, "layer '5' has no positions"),
         ({"method": "CAM"}, "method must be one of 'Grad-CAM', 'LayerCAM'"),
         ({"classes": 5}, "Class 5 does not exist"),
     ],

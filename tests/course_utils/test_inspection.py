@@ -216,7 +216,7 @@ def test_a_naive_dense_block_keeps_what_grows_with_the_square_of_its_layers(bc: 
 
 def test_batch_normalisation_of_one_value_is_refused_with_what_to_do() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    with pytest.raises(ValueError, match=r"one value a channel.* batch_size of 2 or more"):
+    with pytest.raises(ValueError, match=r"one value per channel.* batch_size of 2 or more"):
         activation_memory(net, (3, 1, 1))
     assert activation_memory(net, (3, 1, 1), batch_size=2) > 0
 
@@ -232,7 +232,9 @@ def small() -> nn.Module:
 def test_a_budget_that_is_kept_says_how_much_of_it() -> None:
     report = summary(small(), (3, 4, 4), Budget(parameters=1828))
     assert report.fits and report.excess == {}
-    assert report.verdict == "Within the budget: 50.0% of the 1,828 parameters."
+    assert (
+        report.verdict == "The design is within the budget: it uses 50.0% of the 1,828 parameters."
+    )
     assert summary(small(), (3, 4, 4), Budget(parameters=914)).fits
 
 
@@ -263,7 +265,9 @@ def test_a_verdict_names_the_products_that_the_multiply_adds_leave_out() -> None
     report = summary(Attending(), (4, 3, 3), Budget(macs=10_000))
     assert {row.name: row.macs for row in report.rows} == {"attention": 9 * 4 * 16, "": 4 * 3}
     assert report.macs == 588 and report.fits
-    assert report.verdict.startswith("Within the budget: 5.9% of the 10,000 multiply-adds. Not ")
+    assert report.verdict.startswith(
+        "The design is within the budget: it uses 5.9% of the 10,000 multiply-adds. The "
+    )
     assert report.left_out == summary(Attending(), (4, 3, 3)).verdict != ""
 
 
@@ -276,7 +280,7 @@ def test_without_a_budget_there_is_no_verdict() -> None:
 @pytest.mark.parametrize(
     ("limits", "error", "sentence"),
     [
-        ({}, ValueError, r"limits parameters=…, macs=…, or both"),
+        ({}, ValueError, r"limits parameters=…, macs=… or both"),
         ({"parameters": 0}, ValueError, "parameters must be at least 1"),
         ({"macs": 1.5e6}, TypeError, "macs must be a whole number"),
     ],
@@ -289,7 +293,7 @@ def test_a_budget_has_a_whole_number_for_a_limit(
 
 
 def test_a_budget_is_a_budget_and_a_net_a_net() -> None:
-    with pytest.raises(TypeError, match=r"written as Budget\(parameters"):
+    with pytest.raises(TypeError, match=r"a budget as Budget\(parameters"):
         summary(small(), (3, 4, 4), {"parameters": 3})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"a list: expected a torch\.nn\.Module"):
         summary([conv(8)], (3, 4, 4))  # type: ignore[arg-type]

@@ -524,25 +524,25 @@ BOXES = torch.tensor([[0, 0, 1, 1], [2, 2, 4, 3]])
         ({"maps": MAPS[0]}, ValueError, r"shape \(4, 5\): expected \(N, H, W\)"),
         ({"maps": MAPS[:0]}, ValueError, r"shape \(0, 4, 5\)"),
         ({"maps": MAPS * torch.nan}, ValueError, "maps hold NaN"),
-        ({"maps": MAPS * 3 + 1}, ValueError, r"expected values in \[0, 1\]"),
-        ({"maps": -MAPS}, ValueError, r"expected values in \[0, 1\]"),
+        ({"maps": MAPS * 3 + 1}, ValueError, "instead of from 0 to 1"),
+        ({"maps": -MAPS}, ValueError, "instead of from 0 to 1"),
         ({"maps": MAPS.to(torch.complex64)}, TypeError, "complex"),
-        ({"maps": [[1.0], [1.0, 2.0]]}, TypeError, "regular shape"),
-        ({"maps": "a map"}, TypeError, "not numbers"),
-        ({"boxes": BOXES[:1]}, ValueError, "boxes for 1 images and 2 maps"),
-        ({"boxes": BOXES[:, :3]}, ValueError, "four numbers a box"),
+        ({"maps": [[1.0], [1.0, 2.0]]}, TypeError, "regular array"),
+        ({"maps": "a map"}, TypeError, "not a regular array of numbers"),
+        ({"boxes": BOXES[:1]}, ValueError, "there are 2 and 1"),
+        ({"boxes": BOXES[:, :3]}, ValueError, "four numbers per box"),
         ({"boxes": BOXES[0]}, ValueError, r"expected \(N, 4\) or \(N, D, 4\)"),
         ({"boxes": torch.zeros(2, 0, 4)}, ValueError, r"shape \(2, 0, 4\)"),
-        ({"boxes": BOXES + 1}, ValueError, r"Image 1 has the box \(3, 3, 5, 4\), outside its 5x4"),
-        ({"boxes": BOXES - 1}, ValueError, "Image 0 has the box"),
+        ({"boxes": BOXES + 1}, ValueError, r"box \(3, 3, 5, 4\) of image 1 lies outside its 5×4"),
+        ({"boxes": BOXES - 1}, ValueError, "of image 0 lies outside"),
         ({"boxes": BOXES[:, [2, 3, 0, 1]]}, ValueError, "ends before it begins"),
         ({"boxes": BOXES * torch.nan}, ValueError, "boxes hold NaN"),
         ({"thresholds": [0.5, 0.2]}, ValueError, r"0.2 comes after 0.5"),
         ({"thresholds": [0.5, 0.5]}, ValueError, "out of order"),
-        ({"thresholds": [0.5, 1.5]}, ValueError, r"expected values in \[0, 1\]"),
-        ({"thresholds": [-0.1]}, ValueError, r"expected values in \[0, 1\]"),
+        ({"thresholds": [0.5, 1.5]}, ValueError, r"they must lie in \[0, 1\]"),
+        ({"thresholds": [-0.1]}, ValueError, r"they must lie in \[0, 1\]"),
         ({"thresholds": []}, ValueError, "at least one"),
-        ({"thresholds": [[0.1, 0.2]]}, ValueError, "at least one number in a row"),
+        ({"thresholds": [[0.1, 0.2]]}, ValueError, "at least one number, in one dimension"),
         ({"thresholds": [float("nan")]}, ValueError, "thresholds hold NaN"),
         ({"convention": "other"}, ValueError, "one of 'standard', 'published'"),
     ],
@@ -559,8 +559,8 @@ def test_bad_input_meets_one_clear_sentence(changed, error, sentence):
 @pytest.mark.parametrize(
     ("delta", "error", "sentence"),
     [
-        (0, ValueError, r"from 0 to 0: expected values in \(0, 1\]"),
-        (1.1, ValueError, r"expected values in \(0, 1\]"),
+        (0, ValueError, r"from 0 to 0: they must lie in \(0, 1\]"),
+        (1.1, ValueError, r"they must lie in \(0, 1\]"),
         ("0.5", TypeError, "IoUs to reach are not numbers"),
         (None, TypeError, "IoUs to reach are not numbers"),
     ],
@@ -588,11 +588,11 @@ def test_boxes_outside_the_image_and_bad_sizes_are_refused_by_the_games_and_base
 
 def test_masks_that_do_not_fit_are_refused():
     masks = MAPS > 0.5
-    with pytest.raises(ValueError, match="expected the same"):
+    with pytest.raises(ValueError, match="the two should be the same"):
         loc.pixel_average_precision(MAPS, masks[:1])
-    with pytest.raises(ValueError, match="other values than 0 and 1"):
+    with pytest.raises(ValueError, match="values other than 0 and 1"):
         loc.pixel_average_precision(MAPS, masks * 2)
-    with pytest.raises(ValueError, match="no foreground"):
+    with pytest.raises(ValueError, match="no pixel of an object"):
         loc.pixel_average_precision(MAPS, masks & False)
     with pytest.raises(ValueError, match="masks to ignore"):
         loc.pixel_average_precision(MAPS, masks, ignore=masks[0])

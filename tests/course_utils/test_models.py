@@ -114,8 +114,8 @@ def test_class_activation_maps_find_the_head(build: Callable[[], nn.Module], lay
 @pytest.mark.parametrize(
     ("build", "reason"),
     [
-        (NETS["maximum"], "The head reads global max pooling"),
-        (lambda: compose([conv(6), gap_head(pool="max")]), "The head reads global max pooling"),
+        (NETS["maximum"], "The head reads the global maximum"),
+        (lambda: compose([conv(6), gap_head(pool="max")]), "The head reads the global maximum"),
         (NETS["nin"], "class maps already"),
     ],
     ids=["maximum", "composed", "nin"],
@@ -142,7 +142,7 @@ def test_sizes_are_whole_numbers(build: Callable[..., nn.Module], name: str, lea
         build(**{name: 0})
     wrong: Any
     for wrong in (1.5, True, None):
-        with pytest.raises(TypeError, match=f"{name} must be a whole number, at least {least}"):
+        with pytest.raises(TypeError, match=f"{name} must be a whole number of at least {least}"):
             build(**{name: wrong})
 
 

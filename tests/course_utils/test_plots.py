@@ -142,9 +142,9 @@ def test_a_dose_has_its_gradients_and_its_errors_side_by_side() -> None:
     assert "training error (%): 0 → 60, 0.3 → 2" in figure.description
 
 
-def test_lines_give_the_first_and_last_median_in_words() -> None:
+def test_lines_give_the_shape_of_their_medians_in_words() -> None:
     figure = plots.lines({"a": [[1, 5], [3, 7]]}, xlabel="step", ylabel="loss", logarithmic=True)
-    assert "a: from 2 to 6" in figure.description
+    assert "a starts at 2, rises to 6 at 2" in figure.description
     assert figure.axes[0].get_yscale() == "log"
 
 
@@ -169,26 +169,26 @@ REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...], str]] = [
     (plots.published_beside, ([],), "nothing to draw"),
     (plots.rate_and_budget, ([],), "nothing to draw"),
     (plots.lines, ({},), "nothing to draw"),
-    (plots.lines, ({"a": [[1, 2], [1]]},), "one length"),
+    (plots.lines, ({"a": [[1, 2], [1]]},), "the same length"),
     (plots.error_dots, ({},), "nothing to draw"),
     (plots.error_dots, ({"100": {}},), "nothing to draw"),
     (plots.score_ladder, ({},), "nothing to draw"),
-    (plots.layer_costs, ([], [], [], []), "Each layer needs a name"),
-    (plots.layer_costs, (["one"], [1, 2], [1, 2], [False, True]), "Each layer needs a name"),
-    (plots.pixel_mixture, (MAP, torch.ones(3), 0.0, (0, 0)), "There are 3 weights for maps of"),
+    (plots.layer_costs, ([], [], [], []), "Give each layer a name"),
+    (plots.layer_costs, (["one"], [1, 2], [1, 2], [False, True]), "Give each layer a name"),
+    (plots.pixel_mixture, (MAP, torch.ones(3), 0.0, (0, 0)), "there are 3 for maps of"),
     (plots.bottleneck_weights, ([1, 2, 3], [1, 2], [1, 2, 3]), "as many numbers of weights"),
     (plots.bottleneck_weights, ([1], [1], [1]), "as many numbers of weights"),
     (plots.gradient_profiles, ({},), "nothing to draw"),
     (plots.gradient_profiles, ({"start": {}},), "nothing to draw"),
-    (plots.gradient_profiles, ({"start": {"plain": [[1, 2], [1, 2, 3]]}},), "one length"),
-    (plots.cut_maps, ([], 0.05), "a table of losses for each block"),
-    (plots.pareto_front, ([1, 2], [0.5]), "2 costs and 1 errors"),
+    (plots.gradient_profiles, ({"start": {"plain": [[1, 2], [1, 2, 3]]}},), "the same length"),
+    (plots.cut_maps, ([], 0.05), "one table of losses per block"),
+    (plots.pareto_front, ([1, 2], [0.5]), "costs as errors: there are 2 and 1"),
     (plots.error_against_cost, ({},), "nothing to draw"),
     (plots.error_against_cost, ({"nothing": []},), "nothing to draw"),
     (plots.map_grid, (MAP[0],), "expected \\(N, h, w\\)"),
     (plots.map_grid, (MAP * torch.nan,), "NaN"),
     (plots.map_grid, (MAP, IMAGE[:, :2]), "expected \\(N, 3, H, W\\)"),
-    (plots.map_grid, (MAP, IMAGE.repeat(2, 1, 1, 1)), "4 images for 2 maps"),
+    (plots.map_grid, (MAP, IMAGE.repeat(2, 1, 1, 1)), "there are 4 and 2"),
     (plots.map_grid, (MAP, -IMAGE), "denormalised"),
     (plots.scene_grid, (-IMAGE,), "denormalised"),
     (plots.denormalised, (-IMAGE, torch.tensor(0.5), torch.tensor(1.0)), "statistics that the"),

@@ -114,7 +114,7 @@ def test_the_description_says_the_extremes_and_where_the_highest_is() -> None:
     maps[0, 1, 2], maps[0, 0, 0] = 2.5, -1
     said = plots.map_grid(maps, titles=["seven"], description="A map.").description
     assert said.startswith("A map.")
-    assert "seven: from −1 to 2.5, highest at column 3 and row 2 of 4×3" in said
+    assert "seven: from −1 to 2.5, with its maximum at column 3 and row 2 of 4×3" in said
 
 
 def test_masks_stand_under_their_images() -> None:
@@ -133,7 +133,7 @@ def test_the_ladder_says_every_median() -> None:
 
 
 def test_a_title_is_wanted_for_each_map_or_for_none() -> None:
-    with pytest.raises(ValueError, match="1 titles for 2 panels"):
+    with pytest.raises(ValueError, match="there are 1 and 2"):
         plots.map_grid(torch.rand(2, 4, 4), titles=["one"])
 
 

@@ -25,8 +25,14 @@ def test_each_layer_has_its_share_of_the_parameters_and_of_the_work() -> None:
     left, right = figure.axes
     widths = [[bar.get_width() for bar in axes.patches] for axes in (left, right)]
     assert widths == [[25, 75], [90, 10]]
-    assert "dense layers 75.0%; the largest is two, 75.0%" in figure.description
-    assert "dense layers 10.0%; the largest is one, 90.0%" in figure.description
+    assert (
+        "75.0% in the fully connected layers; the largest layer is two, with 75.0%"
+        in figure.description
+    )
+    assert (
+        "10.0% in the fully connected layers; the largest layer is one, with 90.0%"
+        in figure.description
+    )
 
 
 # --- a 1×1 convolution in numbers -------------------------------------------------------------

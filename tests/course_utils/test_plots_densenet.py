@@ -99,4 +99,4 @@ def test_cuts_show_the_loss_of_each_and_say_the_one_of_none() -> None:
     (axes,) = [axes for axes in figure.axes if axes.images]
     assert sorted(text.get_text() for text in axes.texts) == ["0.1", "0.5", "1"]
     assert axes.images[0].norm(0.1) == 0 and axes.images[0].norm(1.0) == 1
-    assert "with nothing cut it is 0.05" in figure.description
+    assert "with nothing cut, the loss is 0.05" in figure.description

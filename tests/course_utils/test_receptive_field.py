@@ -312,12 +312,12 @@ def test_centres_are_found_where_no_cell_stays_within_the_image() -> None:
     ],
 )
 def test_a_map_without_places_is_refused(net: nn.Module) -> None:
-    with pytest.raises(ValueError, match="no places to be found"):
+    with pytest.raises(ValueError, match="cannot be located"):
         cell_centres(net, (4, 8, 8))
 
 
 def test_a_map_of_other_rows_than_expected_is_refused() -> None:
-    with pytest.raises(ValueError, match="no places to be found"):
+    with pytest.raises(ValueError, match="cannot be located"):
         cell_centres(layer(3, 2, 1), (4, 8, 8), cells=(8, 4))
 
 

@@ -208,7 +208,7 @@ def test_what_the_lesson_does_not_ask_is_left_out_in_a_sentence(
 def test_answers_to_another_lesson_are_refused(lesson: Lesson, shell: InteractiveShell) -> None:
     path = lesson.root / "other.json"
     write_answers(path, Answers("02_gap_cam", {"bet": BET}))
-    with pytest.raises(ValueError, match="answers to the lesson 02_gap_cam, and this is 01_"):
+    with pytest.raises(ValueError, match="belong to lesson 02_gap_cam, and this is lesson 01_"):
         lesson.restore(path, agreed=True)
     assert "my_bet" not in shell.user_ns
 
@@ -360,4 +360,4 @@ def test_a_notebook_without_the_courses_folder_says_so_at_its_end_and_does_not_r
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Lesson(1, "en", tmp_path, "cpu", 0).solved()
-    assert "not in the course's folder" in " ".join(capsys.readouterr().out.split())
+    assert "this notebook is outside it" in " ".join(capsys.readouterr().out.split())
