@@ -49,13 +49,13 @@ if hosted:
 _WORDS = {
     "fr": {
         "TITLE": "Colab, Kaggle : installer le cours",
-        "NOWHERE": "Ce carnet ne sait pas d'où vient le cours : ouvrez-le depuis un dépôt où",
+        "NOWHERE": "Ce notebook ne sait pas d'où vient le cours : ouvrez-le depuis un dépôt où",
         "WAS_RUN": "a été lancé",
         "OFFLINE": "Activez l'accès à Internet : ",
     },
     "en": {
         "TITLE": "Colab, Kaggle: set the course up",
-        "NOWHERE": "This notebook does not know the course: open it from a repository where",
+        "NOWHERE": "This notebook does not know where the course is: open it from a copy where",
         "WAS_RUN": "was run",
         "OFFLINE": "Switch internet access on: ",
     },

@@ -53,7 +53,7 @@ class Wired(nn.Module):
 
 @dataclass(frozen=True)
 class Trace:
-    """What a module answered, and the layers with weights that ran for it, in order.
+    """What a module answered, and the weight layers that ran for it, in order.
 
     ``runs`` counts how often each ran; ``sources`` has, for a normalisation, the layer whose output
     it normalised, if there is one.
@@ -114,7 +114,7 @@ def describe(layer: nn.Module) -> str:
 
 @torch.no_grad()
 def trace(module: nn.Module, x: Tensor, label: str) -> Trace:
-    """Run ``module`` on ``x`` and note every layer with weights that runs.
+    """Run ``module`` on ``x`` and note every weight layer that runs.
 
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
     >>> seen = trace(net, torch.rand(2, 3, 5, 5), "net")

@@ -48,7 +48,7 @@ class Spec:
         dataset, dataset_options: what :func:`course_utils.datasets.load` is called with.
         family, family_options: ``"plain"``, ``"residual"``, ``"dense"`` or the reader's own
             ``"module:function"``, and what its builder is called with beside the depth.
-        depth: number of layers with weights: ``6n + 2`` for plain and residual nets, ``6n + 4``
+        depth: number of weight layers: ``6n + 2`` for plain and residual nets, ``6n + 4``
             for dense ones (``3n + 4`` without bottlenecks).
         seed: of the initial weights, the order and the augmentation, each with its own stream.
         epochs, steps: how long, one of the two.

@@ -97,7 +97,7 @@ def cifar_net(
 
     A 3×3 stem, three stages of ``n`` two-layer blocks at ``width``, ``2·width`` and ``4·width``
     maps, the size halved at the start of stages 2 and 3, global average pooling and one linear
-    layer: ``6n + 2`` layers with weights.
+    layer: ``6n + 2`` weight layers.
 
     Args:
         depth: ``6n + 2``: 8, 14, 20, 32, 44, 56, 110 …

@@ -315,7 +315,7 @@ def densenet(
     ``densenet(depth, growth_rate, bottleneck=False, compression=1)``.
 
     Args:
-        depth: number of layers with weights, ``6n + 4`` with bottlenecks (10, 16, 22, 40, 100 …),
+        depth: number of weight layers, ``6n + 4`` with bottlenecks (10, 16, 22, 40, 100 …),
             ``3n + 4`` without (7, 10, 13, 40, 100 …).
         growth_rate: number of maps that a layer adds, ``k``; 12 in the paper's smallest nets.
         bottleneck: whether a layer narrows its input to ``4k`` maps first.

@@ -26,7 +26,7 @@ PIXEL_CHANNELS = 3
 
 
 def design_depth(design: Iterable[StageSpec]) -> int:
-    """Number of layers with weights on the longest path of a design.
+    """Number of weight layers on the longest path of a design.
 
     >>> from course_utils.models.stages import conv, gap_head, identity
     >>> design_depth([conv(16), identity(times=3), gap_head()])
@@ -162,7 +162,7 @@ class Composed(nn.Module):
 
     Attributes:
         design: the lines, head included.
-        depth: number of layers with weights on the longest path.
+        depth: number of weight layers on the longest path.
         stages: one module per line, in order.
         norm: BN and ReLU where the stages end without them, else None.
         pool, linear: the head.

@@ -67,7 +67,7 @@ class StageSpec(ABC):
     @property
     @abstractmethod
     def depth(self) -> int:
-        """Number of layers with weights on its longest path."""
+        """Number of weight layers on its longest path."""
 
     def __repr__(self) -> str:
         shown = []

@@ -38,7 +38,7 @@ def layer_costs(
     """Two bars a layer: its share of the net's parameters, and of its multiply-adds.
 
     Args:
-        names: of the layers with weights, in order.
+        names: of the weight layers, in order.
         parameters: number of each.
         macs: multiply-adds of each, for one image.
         dense: which are dense layers; the others are convolutions.
