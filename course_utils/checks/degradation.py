@@ -663,7 +663,7 @@ def _stage_mistakes(n_blocks: int, maps: int, out: int, stride: int) -> list[Mis
         ),
         stage(max(1, n_blocks - 1), maps, out, stride, "B"),
         _("there is one block too few."),
-        _("Count the iterations of your `for` loop, and add the first block."),
+        _("Count how often your loop runs, and add the first block."),
     )
     return [*mistakes, *_shortcut_mistakes(lambda: stage(n_blocks, maps, out, stride, "B"))]
 

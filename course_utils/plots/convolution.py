@@ -244,18 +244,23 @@ def sheet_answers(
         )
         for one in findings
     ]
+    found = (
+        _("The digits found are {findings}.").format(findings=listed(announced))
+        if announced
+        else _("No digit is found.")
+    )
     figure.description = _(
-        "{description} On the left is a sheet with {digits} digits. In the middle is the most "
-        "likely class in each of {rows} × {columns} windows, drawn at the centre of the window. "
-        "On the right is the probability of the most likely digit, which is above 90% in {sure} "
-        "of the windows. The digits found are {findings}."
+        "{description} On the left is the sheet with its digits, {digits} in all. In the middle "
+        "is the most likely class in each of {rows} × {columns} windows, drawn at the centre of "
+        "the window. On the right is the probability of the most likely digit, which is above "
+        "90% in {sure} of the windows. {found}"
     ).format(
         description=description,
         digits=len(sheet.labels),
         rows=classes.shape[0],
         columns=classes.shape[1],
         sure=percent(float((sure > 0.9).float().mean())),
-        findings=", ".join(announced) or _("none"),
+        found=found,
     )
     return figure
 

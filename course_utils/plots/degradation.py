@@ -242,7 +242,7 @@ def _this_run(records: Sequence[Record]) -> str:
     """What the legends call the reader's own runs."""
     spec = records[0].spec
     titles = {"digits": _("digits"), "digit_scenes": _("scenes of digits"), "cifar10": "CIFAR-10"}
-    return _("this run: {data}").format(data=titles.get(spec.dataset, spec.dataset))
+    return _("{data} (this run)").format(data=titles.get(spec.dataset, spec.dataset))
 
 
 def _published_lines(measure: str) -> list[tuple[str, str, list[tuple[int, float]]]]:

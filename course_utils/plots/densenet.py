@@ -106,8 +106,8 @@ def gradient_profiles(
     said = []
     for axes, (moment, nets) in zip(panels, norms.items(), strict=True):
         for name, runs in nets.items():
-            family, _dash, depth = name.rpartition("-")
-            label = f"{net_name(family)}-{depth}"
+            family, *depth = name.rsplit("-", 1)
+            label = "-".join([net_name(family), *depth])
             middle = draw_median(axes, label, runs, family_style(family) | {"markevery": 6})
             said.append(
                 _("{moment}, {net} {shape}, and the largest is {span} times the smallest").format(

@@ -152,6 +152,6 @@ def test_a_lesson_that_lost_the_figure_of_the_readmes_is_named(tmp_path: Path) -
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(json.dumps(lesson), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"03_degradation.* has no figure in a cell 'by-depth'"):
+    with pytest.raises(ValueError, match=r"03_degradation.* has no figure in its cell 'by-depth'"):
         write_readme_figures(tmp_path)
     assert not (tmp_path / "images").exists()

@@ -310,7 +310,7 @@ def test_trained_nets_are_told_from_nets_at_the_best_of_their_rates() -> None:
     assert best.startswith(
         "At this budget of 132 steps, with each net at the best of its learning rates, depth"
     )
-    assert "This says nothing of trained nets: for plain-8, plain-56, we lack" in best
+    assert "about fully trained nets: for plain-8, plain-56, the records lack" in best
     records += tried("plain", 8, {0.1: 0.0}, steps=264) + tried("plain", 56, {0.01: 0.3}, steps=264)
     assert str(verdict(records)).startswith("Degradation between trained nets is established. ")
 

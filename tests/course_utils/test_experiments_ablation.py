@@ -83,7 +83,7 @@ def test_records_that_are_there_say_what_the_ablation_of_them_says(tmp_path: Pat
 
 def test_a_change_without_two_seeds_of_the_base_is_named() -> None:
     records = [record(tiny(seed=s)) for s in SEEDS] + [record(tiny(depth=14, seed=1))]
-    with pytest.raises(ValueError, match="changes that lack them: deep"):
+    with pytest.raises(ValueError, match="missing for these changes: deep"):
         compare(tiny(), {"deep": {"depth": 14}}, records)
 
 
@@ -107,10 +107,16 @@ def test_a_difference_is_the_mean_over_seeds_paired_with_students_interval(
 @pytest.mark.parametrize(
     ("effect", "sentence"),
     [
-        (0.2, "deep: the test error rises by 20.0 points (interval +"),
-        (-0.2, "deep: the test error falls by 20.0 points (interval −"),
-        (0.001, "deep: no difference in test error is established (+0.1 points, interval −"),
-        (0.0, "deep: no difference in test error is established (+0.0 points, interval −"),
+        (0.2, "deep: the test error rises by 20.0 points (with an interval from +"),
+        (-0.2, "deep: the test error falls by 20.0 points (with an interval from −"),
+        (
+            0.001,
+            "deep: no difference in test error is established (+0.1 points, with an interval from",
+        ),
+        (
+            0.0,
+            "deep: no difference in test error is established (+0.0 points, with an interval from",
+        ),
     ],
 )
 def test_a_sentence_says_whether_a_difference_is_established(
@@ -309,9 +315,9 @@ def test_the_seed_is_no_choice() -> None:
         (
             {"x": {"widht": 8}},
             ValueError,
-            "'x' has no field to alter called 'widht'; there are",
+            "'x' names a field that does not exist, 'widht'; the fields are",
         ),
-        ({"x": {"seed": 3}}, ValueError, "'x' has no field to alter called 'seed'"),
+        ({"x": {"seed": 3}}, ValueError, "'x' names a field that does not exist, 'seed'"),
         (
             {"ok": {"depth": 14}, "x": {"depth": 14, "momentum": 0.5}},
             ValueError,
@@ -322,7 +328,7 @@ def test_the_seed_is_no_choice() -> None:
             ValueError,
             r"'x' alters 2 choices at once \(depth: 8 → 14; width: 2 → 4\)",
         ),
-        ({"x": {"depth": 9}}, ValueError, r"The change 'x' is refused: No net of depth 9"),
+        ({"x": {"depth": 9}}, ValueError, r"The change 'x' is refused: There is no net of depth 9"),
         ({"x": {"depth": 8.5}}, TypeError, "The change 'x' is refused: depth must be"),
         ({"x": {"family_options": 3}}, TypeError, "The change 'x' is refused"),
         (
@@ -371,7 +377,7 @@ def test_a_notebook_shows_the_table_how_to_read_it_and_a_sentence_a_change(tmp_p
     base, deep, same = ablation.table.rows
     assert base[:3] == ["base", "", "29.7"]  # 29, 30 and 30 for the seeds 3, 1 and 4
     assert deep[:2] == ["a<b", "depth: 8 → 14"] and str(deep[2]).startswith("+20.0  [+")
-    assert same == ["same", "nothing", "0", "0", "0", "0"]
+    assert same == ["same", "none", "0", "0", "0", "0"]
     assert repr(ablation) == str(ablation)  # where HTML is not shown
     html = ablation._repr_html_()
     assert "over 3 seeds" in html and html.count("<li>") == 2

@@ -65,7 +65,7 @@ def test_learning_curves_draw_the_median_of_the_seeds_within_their_range() -> No
     assert list(line.get_ydata()) == pytest.approx([60, 20])
     band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == pytest.approx((10, 60))
-    assert "plain 8: 60.0% to 20.0%" in figure.description
+    assert "plain-8 starts at 60.0%, falls to 20.0% at 2" in figure.description
 
 
 def test_error_by_depth_has_a_dot_a_run_and_says_the_medians() -> None:
@@ -138,7 +138,7 @@ def test_rates_and_budgets_have_a_panel_a_depth_and_a_line_a_budget() -> None:
 def test_a_dose_has_its_gradients_and_its_errors_side_by_side() -> None:
     figure = plots.dose_response({0: [900, 1100], 0.3: [50]}, {0: [0.6], 0.3: [0.02]}, dose="slope")
     assert figure.axes[0].get_yscale() == "log"
-    assert "first layer / last: 0 → 1,000, 0.3 → 50" in figure.description
+    assert "first layer / last: 0 → 1,000; 0.3 → 50" in figure.description
     assert "training error (%): 0 → 60, 0.3 → 2" in figure.description
 
 
@@ -185,9 +185,9 @@ REFUSED: list[tuple[Callable[..., Any], tuple[Any, ...], str]] = [
     (plots.pareto_front, ([1, 2], [0.5]), "costs as errors: there are 2 and 1"),
     (plots.error_against_cost, ({},), "nothing to draw"),
     (plots.error_against_cost, ({"nothing": []},), "nothing to draw"),
-    (plots.map_grid, (MAP[0],), "expected \\(N, h, w\\)"),
+    (plots.map_grid, (MAP[0],), "instead of \\(N, h, w\\)"),
     (plots.map_grid, (MAP * torch.nan,), "NaN"),
-    (plots.map_grid, (MAP, IMAGE[:, :2]), "expected \\(N, 3, H, W\\)"),
+    (plots.map_grid, (MAP, IMAGE[:, :2]), "instead of \\(N, 3, H, W\\)"),
     (plots.map_grid, (MAP, IMAGE.repeat(2, 1, 1, 1)), "there are 4 and 2"),
     (plots.map_grid, (MAP, -IMAGE), "denormalised"),
     (plots.scene_grid, (-IMAGE,), "denormalised"),

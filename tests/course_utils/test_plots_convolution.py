@@ -93,7 +93,7 @@ def test_a_sheet_shows_the_likeliest_class_its_probability_and_the_findings() ->
     (box,) = [patch for patch in left.patches if isinstance(patch, Rectangle)]
     assert (box.get_x(), box.get_y(), box.get_width()) == (3.5, 1.5, 8)
     assert texts(left) == ["1"]
-    assert "above 90% in 6.7% of them" in figure.description
+    assert "above 90% in 6.7% of the windows" in figure.description
     assert "1 at row 2, column 4" in figure.description
 
 
@@ -109,10 +109,10 @@ def test_an_answer_is_drawn_where_the_centre_of_its_window_is() -> None:
 
 def test_a_sheet_without_findings_announces_nothing() -> None:
     figure = plots.sheet_answers(small_sheet(), torch.zeros(3, 3, 5), side=8, stride=2)
-    assert "Announced: nothing." in figure.description
+    assert "No digit is found." in figure.description
     assert panels(figure)[0].get_title() == "the sheet"
 
 
 def test_logits_of_a_batch_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"expected \(C, rows, columns\)"):
+    with pytest.raises(ValueError, match=r"instead of \(C, rows, columns\)"):
         plots.sheet_answers(small_sheet(), torch.zeros(1, 3, 2, 2), side=8, stride=2)

@@ -45,7 +45,7 @@ def test_gradients_have_a_panel_a_moment_and_a_line_a_net() -> None:
     assert [axes.get_title() for axes in figure.axes] == ["start", "later"]
     assert [line.get_ydata().tolist() for line in start.lines] == [[6, 2, 1], [1, 1, 1]]
     assert start.get_yscale() == later.get_yscale() == "log"
-    assert "start, plain: first 6, last 1, largest / smallest 6" in figure.description
+    assert "and the largest is 6 times the smallest" in figure.description
     assert "later, dense: first 1, last 2, largest / smallest 2" in figure.description
 
 
@@ -91,7 +91,7 @@ def test_cuts_have_a_panel_a_block_and_no_square_where_there_is_no_connection() 
     assert shown.filled(NO).tolist()[0] == [1.0, 0.5]
     assert bool(np.ma.getmaskarray(shown)[1, 0])
     assert [axes.get_xticklabels()[-1].get_text() for axes in panels] == ["T", "classifier"]
-    assert "block 1 1 to 1, block 2 0.5 to 1.5" in figure.description
+    assert "block 1, between 1 and 1; block 2, between 0.5 and 1.5" in figure.description
 
 
 def test_cuts_show_the_loss_of_each_and_say_the_one_of_none() -> None:
