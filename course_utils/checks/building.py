@@ -78,9 +78,9 @@ def build(answer: object, name: str, *args: object, **kwargs: object) -> nn.Modu
         )
     if not isinstance(module, nn.Module):
         reject(
-            _("`{name}` returns a `{kind}`, and should return an `nn.Module`.").format(
-                name=name, kind=kind_of(module)
-            ),
+            _(
+                "`{name}` returns a value of type `{kind}`, and should return an `nn.Module`."
+            ).format(name=name, kind=kind_of(module)),
             _("A class must derive from `nn.Module`; a function must `return` a module."),
         )
     _require_initialised(module, name)
@@ -163,7 +163,7 @@ def run(module: Callable[[Tensor], object], x: Tensor, label: str) -> Tensor:
         unfilled(label)
     if not isinstance(output, Tensor):
         reject(
-            _("`{label}` returns a `{kind}`, and should return a tensor.").format(
+            _("`{label}` returns a value of type `{kind}`, and should return a tensor.").format(
                 label=label, kind=kind_of(output)
             ),
             _("Look at what your code really returns."),

@@ -236,9 +236,9 @@ def check_linear_to_conv(function: object) -> Feedback:
         require_kept(linear.state_dict(), given.state_dict(), label)
         if not isinstance(conv, nn.Conv2d):
             reject(
-                _("`{label}` returns a `{kind}`, and should return an `nn.Conv2d`.").format(
-                    label=label, kind=kind_of(conv)
-                )
+                _(
+                    "`{label}` returns a value of type `{kind}`, and should return an `nn.Conv2d`."
+                ).format(label=label, kind=kind_of(conv))
             )
         wanted = linear_to_conv(linear, *sizes)
         require_layers(conv, wanted, label, shape)

@@ -465,8 +465,8 @@ def _require_arrangement(
                 sizes = _("What size does the map have after each layer?")
                 reject(
                     _(
-                        "In `{label}`, the layer `{name}` ({layer}) has a {what} of {given} "
-                        "instead of {expected}."
+                        "In `{label}`, the layer `{name}` ({layer}) has {what} {given} instead "
+                        "of {expected}."
                     ).format(
                         label=label,
                         name=name or kind_of(layer),

@@ -130,7 +130,7 @@ class Bar(Progress):
         return self._seconds.get(spec, float(spec.depth))
 
     def _state(self) -> str:
-        counted = _("{done} of {runs} runs done").format(done=self._saved, runs=self._runs)
+        counted = _("{done} of {runs} runs").format(done=self._saved, runs=self._runs)
         elapsed = time.monotonic() - self._started
         if self._done:
             left = elapsed * (self._work - self._done) / self._done

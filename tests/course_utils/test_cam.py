@@ -359,10 +359,10 @@ def test_maps_equal_those_of_torchcam(name, features, linear):
 REFUSED = {
     "flattened map": (lambda f, fc: fc(f.flatten(1)), 294, "flattened 6x7x7 map"),
     "pooled to 2x2": (lambda f, fc: fc(F.adaptive_avg_pool2d(f, 2).flatten(1)), 24, "6x2x2 map"),
-    "max pooling": (lambda f, fc: fc(F.adaptive_max_pool2d(f, 1).flatten(1)), 6, "max pooling"),
-    "max pooling window": (lambda f, fc: fc(F.max_pool2d(f, 7).flatten(1)), 6, "max pooling"),
-    "amax": (lambda f, fc: fc(f.amax((2, 3))), 6, "max pooling"),
-    "max of laid out": (lambda f, fc: fc(f.flatten(2).max(-1).values), 6, "max pooling"),
+    "max pooling": (lambda f, fc: fc(F.adaptive_max_pool2d(f, 1).flatten(1)), 6, "global maximum"),
+    "max pooling window": (lambda f, fc: fc(F.max_pool2d(f, 7).flatten(1)), 6, "global maximum"),
+    "amax": (lambda f, fc: fc(f.amax((2, 3))), 6, "global maximum"),
+    "max of laid out": (lambda f, fc: fc(f.flatten(2).max(-1).values), 6, "global maximum"),
     "ReLU": (lambda f, fc: fc(F.relu(average(f))), 6, "activation `relu`"),
     "ReLU in place": (lambda f, fc: fc(average(f).relu_()), 6, "activation `relu`"),
     "idle ReLU": (lambda f, fc: fc(F.relu(average(f.abs()))), 6, "activation `relu`"),
@@ -412,7 +412,7 @@ REFUSED = {
     "ReLU then pooling": (lambda f, fc: average(F.relu(f)), 6, "averages after a ReLU"),
     "maximum alone": (lambda f, fc: f.amax((2, 3)), 6, "ends with a global maximum"),
     "a map": (lambda f, fc: f, 6, "No linear layer was seen"),
-    "a tuple": (lambda f, fc: (fc(average(f)), f), 6, "answers a tuple"),
+    "a tuple": (lambda f, fc: (fc(average(f)), f), 6, "returns a tuple"),
 }  # fmt: skip
 
 
@@ -462,12 +462,12 @@ def net():
 @pytest.mark.parametrize(
     ("make", "error", "sentence"),
     [
-        (lambda: images().numpy(), TypeError, "images are a ndarray"),
-        (lambda: images()[0], ValueError, r"shape \(3, 20, 20\): expected \(B, C, H, W\)"),
+        (lambda: images().numpy(), TypeError, "images are of type ndarray"),
+        (lambda: images()[0], ValueError, r"shape \(3, 20, 20\) instead of \(B, C, H, W\)"),
         (lambda: images(0), ValueError, "at least one image"),
         (lambda: images() * torch.nan, ValueError, "NaN or infinite"),
         (lambda: images().index_fill(0, torch.tensor(1), torch.inf), ValueError, "infinite"),
-        (lambda: images()[:, :1], ValueError, "first convolution takes 3 channels"),
+        (lambda: images()[:, :1], ValueError, r"first convolution takes \(B, 3, H, W\)"),
         (lambda: images().double(), TypeError, r"images.to\(torch.float32\)"),
         (lambda: torch.zeros(1, 3, 20, 20, dtype=torch.uint8), TypeError, "torch.uint8"),
     ],
@@ -502,7 +502,7 @@ def test_large_finite_images_are_not_taken_for_infinite_ones(net):
 
 
 def test_small_maps_are_warned_about_and_larger_ones_are_not(net):
-    with pytest.warns(UserWarning, match="only 3x3") as caught:
+    with pytest.warns(UserWarning, match="only 3×3") as caught:
         class_activation_maps(net, images(size=12))
     assert caught[0].filename == __file__
     with warnings.catch_warnings():

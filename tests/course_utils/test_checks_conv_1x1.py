@@ -28,9 +28,11 @@ def head_parameters_by_torch(maps: int, side: int, hidden: int, classes: int) ->
 
 
 HEADS: dict[str, object] = {
-    "gives 123,642,856; (123,642,856; 513,000) is": lambda *sizes: head_parameters(*sizes)[0],
+    "returns 123,642,856, and should return (123,642,856; 513,000)": lambda *sizes: head_parameters(
+        *sizes
+    )[0],
     # Far below any relative tolerance.
-    "(123,641,856; 513,000); (123,642,856; 513,000)": lambda m, s, h, c: (
+    "(123,641,856; 513,000), and should return (123,642,856; 513,000)": lambda m, s, h, c: (
         head_parameters(m, s, h, c)[0] - c,
         (m + 1) * c,
     ),
@@ -97,9 +99,9 @@ CONV_1X1: dict[str, object] = {
         ]
     ),
     "RuntimeError | Two types meet": lambda x, w, b: by_einsum(x, w.double(), b),
-    "of shape (6, 2, 7); a tensor of shape (1, 6, 2, 7)": lambda x, w, b: by_einsum(
-        x, w, b
-    ).squeeze(0),
+    "of shape (6, 2, 7), and should return a tensor of shape (1, 6, 2, 7)": lambda x, w, b: (
+        by_einsum(x, w, b).squeeze(0)
+    ),
 }
 
 
@@ -117,7 +119,9 @@ def fold_by_probing(w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> list[Tens
 
 FOLD: dict[str, object] = {
     "not the right values": lambda w1, b1, w2, b2: ((w2 @ w1).T, w2 @ b1 + b2),
-    "a tensor of shape (4, 4); (a tensor of shape": lambda w1, b1, w2, b2: w2 @ w1,
+    "a tensor of shape (4, 4), and should return (a tensor of shape": lambda w1, b1, w2, b2: (
+        w2 @ w1
+    ),
     "(a tensor of shape (4, 4); 0)": lambda w1, b1, w2, b2: (w2 @ w1, 0.0),
     "changes its own input": lambda w1, b1, w2, b2: (w2 @ w1, b2.add_(w2 @ b1)),
 }
@@ -187,14 +191,14 @@ CONVERSION: dict[str, object] = {
     "in the order (height, width)": lambda linear, c, h, w: nn.Conv2d(c, 7, (w, h)),
     "does not have the weights": conv_with(),
     "has 1 × Conv2d 1→7, 4×5 too many": conv_with(in_channels=1),
-    "has a padding of (1, 1) instead of (0, 0)": conv_with(padding=1),
+    "has padding (1, 1) instead of (0, 0)": conv_with(padding=1),
     "has no bias": conv_with(bias=False),
     "(height, width, channels)": read_as(lambda c, h, w: (h, w, c), (3, 1, 2)),
     "(channels, width, height)": read_as(lambda c, h, w: (c, w, h), (1, 3, 2)),
     "not the bias": read_as(lambda c, h, w: (c, h, w), (1, 2, 3), bias=False),
-    "gives a `Linear`": lambda linear, c, h, w: linear,
+    "of type `Linear`": lambda linear, c, h, w: linear,
     "but computes something else": doubled,
-    "has a stride of (2, 2) instead of (1, 1)": conv_with(stride=2),
+    "has stride (2, 2) instead of (1, 1)": conv_with(stride=2),
     "changes its own input": spoiling,
     "has 1 × Conv2d 2→7, 5×3 too many": lambda linear, c, h, w: (
         linear_to_conv(linear, c, h, w) if linear.out_features == 7 else nn.Conv2d(c, 7, (h, w))
@@ -278,7 +282,7 @@ def block_of(
 BLOCK: dict[str, object] = {
     "it lacks 1 × Conv2d 6→6, 1×1": block_of(0, 1, 2),
     "has 1 × Conv2d 6→6, 3×3 too many": block_of(0, 1, 2, 3, 4, second=3),
-    "has a padding of (0, 0) instead of (2, 2)": block_of(0, 1, 2, 3, 4, padding=0),
+    "has padding (0, 0) instead of (2, 2)": block_of(0, 1, 2, 3, 4, padding=0),
     "the convolution `0` has no bias": block_of(0, 1, 2, 3, 4, bias=False),
     "number and the names of the arguments": lambda i, o, k: nin_block(i, o, k),
     "but computes something else": block_of(0, 1, 2, 3, 4, relu=nn.ReLU6),

@@ -75,13 +75,15 @@ PAIRED_CHANGE: dict[str, object] = {
     "normal distribution (1.96)": Each([student(lambda n: 1.959964), student(lambda n: 1.96)]),
     "the one for three seeds": student(lambda n: 4.303),
     "pair them by seed": Each([unpaired(False), unpaired(True)]),
-    "gives (9.931; 6.487; 13.37); (0.09931; 0.06487; 0.1337)": lambda s, d: (
+    "returns (9.931; 6.487; 13.37), and should return (0.09931; 0.06487; 0.1337)": lambda s, d: (
         100 * np.array(paired_change(s, d))
     ),
-    "gives (0.1; 0.2) | Return (mean, low, high)": lambda s, d: (0.1, 0.2),
+    "returns (0.1; 0.2) | Return (mean, low, high)": lambda s, d: (0.1, 0.2),
     "(0.1; nan; 0.2)": lambda s, d: (0.1, math.nan, 0.2),
     "times the standard error": student(lambda n: stats.t.ppf(0.995, n - 1)),
-    "gives (0.1949; 0.226; 0.1638)": lambda s, d: np.abs(paired_change(s, d)),  # of a fall in error
+    "returns (0.1949; 0.226; 0.1638)": lambda s, d: np.abs(
+        paired_change(s, d)
+    ),  # of a fall in error
     "TypeError": lambda s, d: d - s,
     "changes its own input | `sort`": sorting,
 }
@@ -199,7 +201,7 @@ IDENTITY_LAYER: dict[str, object] = {
     "returns zeros": identity_layer_with(nn.init.zeros_),
     "its ReLU is missing": identity_layer_with(nn.init.dirac_, relu=nn.Identity),
     "does not return zeros": changed(lambda layer: nn.init.constant_(layer[1].bias, 0.1)),
-    "that run are: no layer": lambda c: nn.Identity(),
+    "it runs no layer": lambda c: nn.Identity(),
     "should run one 3×3 convolution": lambda c: sequential(conv(c, c, 1), bn(c), nn.ReLU()),
     "with the statistics of each batch": changed(without_statistics),
     "of shape (4, 3, 7, 7), and should return (4, 3, 9, 9)": lambda c: sequential(
@@ -259,10 +261,10 @@ class Remembering(nn.Module):
 
 CONV_BN_RELU: dict[str, object] = {
     "has a bias": conv_bn_relu_of("conv", "bn", "relu", bias=True),
-    "has a padding of (0, 0) instead of (1, 1)": conv_bn_relu_of("conv", "bn", "relu", padding=0),
+    "has padding (0, 0) instead of (1, 1)": conv_bn_relu_of("conv", "bn", "relu", padding=0),
     "has padding_mode reflect": conv_bn_relu_of("conv", "bn", "relu", padding_mode="reflect"),
-    "has a stride of (1, 1) instead of (2, 2)": lambda i, o, stride=1: conv_bn_relu(i, o),
-    "has a stride of (2, 2) instead of (3, 3)": lambda i, o, stride=1: conv_bn_relu(
+    "has stride (1, 1) instead of (2, 2)": lambda i, o, stride=1: conv_bn_relu(i, o),
+    "has stride (2, 2) instead of (3, 3)": lambda i, o, stride=1: conv_bn_relu(
         i, o, min(stride, 2)
     ),
     "lacks 1 × Conv2d 3→8, 3×3, and has 1 × Conv2d 3→8, 1×1 too many": (
@@ -281,7 +283,7 @@ CONV_BN_RELU: dict[str, object] = {
     "but computes something else": lambda i, o, stride=1: sequential(
         conv(i, o, 3, stride), bn(o), nn.ReLU6()
     ),
-    "gives back the class `Sequential`": lambda i, o, stride=1: nn.Sequential,
+    "returns the class `Sequential`": lambda i, o, stride=1: nn.Sequential,
     "returns something else when it is called again": Remembering,
     "gives the same weights to every module": lambda i, o, stride=1: sequential(
         conv(i, o, 3, stride), KEPT[o == 4], nn.ReLU()
@@ -294,7 +296,7 @@ CONV_BN_RELU: dict[str, object] = {
             conv(i, o, 3, stride), nn.BatchNorm2d(o, track_running_stats=False), nn.ReLU()
         )
     ),
-    "has eps 0.1; 10⁻⁵ is expected": lambda i, o, stride=1: sequential(
+    "has eps 0.1 instead of 10⁻⁵": lambda i, o, stride=1: sequential(
         conv(i, o, 3, stride), nn.BatchNorm2d(o, eps=0.1), nn.ReLU()
     ),
 }
@@ -435,11 +437,16 @@ IDENTITY_BLOCK: dict[str, object] = {
     "concatenated rather than added": block_that(
         lambda b, x: F.relu(torch.cat([b.body(x), x], dim=1))
     ),
-    "`bn1` (BatchNorm2d(4)), runs 2 times": block_that(
+    "`bn1` (BatchNorm2d(4)), 2 times": block_that(
         lambda b, x: F.relu(b.bn1(b.conv2(F.relu(b.bn1(b.conv1(x))))) + x)
     ),
-    "`conv1` (Conv2d 4→4, 3×3), runs 2 times": block_that(
+    "`conv1` (Conv2d 4→4, 3×3), 2 times": block_that(
         lambda b, x: F.relu(b.bn2(b.conv1(F.relu(b.bn1(b.conv1(x))))) + x)
+    ),
+    "reads the weights of the layer `conv2` (Conv2d 4→4, 3×3) without calling it": block_that(
+        lambda b, x: F.relu(
+            b.bn2(F.conv2d(F.relu(b.bn1(b.conv1(x))), b.conv2.weight, padding=1)) + x
+        )
     ),
     "the layer `bn2` (BatchNorm2d(4)), but never calls it": block_that(
         lambda b, x: F.relu(b.conv2(F.relu(b.bn1(b.conv1(x)))) + x)
@@ -466,7 +473,7 @@ IDENTITY_BLOCK: dict[str, object] = {
         lambda b, x: IdentityBlock.forward(b, x.double())
     ),
     "already built": IdentityBlock(4),
-    "answers with a `tuple`": block_that(lambda b, x: (x, x)),
+    "of type `tuple`": block_that(lambda b, x: (x, x)),
     "has no `forward` method | `foward`": Misspelt,
     "returns something else when it is called again": block_that(noisy),
     "but not for one of shape (1, 4, 13, 9)": block_that(
@@ -539,7 +546,7 @@ PROJECTION_BLOCK: dict[str, object] = {
     "the convolution `shortcut` has a bias": projection_with(
         lambda i, o, s: conv(i, o, 1, s, bias=True)
     ),
-    "`shortcut.0` (Conv2d 6→8, 1×1) has stride (1, 1); (2, 2)": projection_with(
+    "`shortcut.0` (Conv2d 6→8, 1×1) has stride (1, 1) instead of (2, 2)": projection_with(
         lambda i, o, s: sequential(conv(i, o, 1), bn(o))
     ),
     "it lacks 1 × BatchNorm2d(8); 1 × Conv2d 6→8, 1×1": projection_with(
@@ -548,9 +555,9 @@ PROJECTION_BLOCK: dict[str, object] = {
     "the layer `shortcut.0` (Conv2d 6→8, 1×1), but never calls it": projection_that(
         lambda b, x: F.relu(b.body(x))
     ),
-    "`conv1` (Conv2d 6→8, 3×3) has a stride of (1, 1) instead of (2, 2)": strided(False, True),
-    "`conv2` (Conv2d 8→8, 3×3) has a stride of (2, 2) instead of (1, 1)": strided(True, True),
-    "`ProjectionBlock(6, 8, stride=1)` – the layer `conv1` (Conv2d 6→8, 3×3) has stride (2, 2)": (
+    "`conv1` (Conv2d 6→8, 3×3) has stride (1, 1) instead of (2, 2)": strided(False, True),
+    "`conv2` (Conv2d 8→8, 3×3) has stride (2, 2) instead of (1, 1)": strided(True, True),
+    "In `ProjectionBlock(6, 8, stride=1)`, the layer `conv1` (Conv2d 6→8, 3×3) has stride (2, 2)": (
         lambda i, o, stride=2: ProjectionBlock(i, o, 2)
     ),
     "no gradient reaches `shortcut.0.weight`": projection_that(
@@ -606,7 +613,7 @@ PAD_SHORTCUT: dict[str, object] = {
     "copies of those of `x`": lambda x, out, stride=2: torch.cat([x, x], 1)[
         :, :out, ::stride, ::stride
     ],
-    "of shape (2, 4, 3, 7); a tensor of shape (2, 8, 3, 3) is": lambda x, out, stride=2: F.pad(
+    "and should return a tensor of shape (2, 8, 3, 3)": lambda x, out, stride=2: F.pad(
         x[:, :, ::stride, ::stride], (0, out - x.shape[1])
     ),
     "the right shape but not the right values": lambda x, out, stride=2: torch.randn_like(
@@ -762,13 +769,13 @@ STAGE: dict[str, object] = {
     "there is only one block | `return`": lambda *sizes: resnet_stage(*sizes)[0],
     "but never calls it | `return`": FirstRuns,
     "it lacks 1 × Conv2d 4→8, 3×3; 7 × BatchNorm2d(8)": lambda *sizes: nn.Identity(),
-    "`1.conv1` (Conv2d 8→8, 3×3), runs 2 times | `[block] * n`": lambda n, i, o, s: sequential(
+    "`1.conv1` (Conv2d 8→8, 3×3), 2 times | `[block] * n`": lambda n, i, o, s: sequential(
         resnet_stage(1, i, o, s), *[IdentityBlock(o)] * (n - 1)
     ),
     "one and the same layer in several places": lambda n, i, o, s: sequential(
         *[resnet_stage(1, i, o, s)] * n
     ),
-    "`1.conv1` (Conv2d 8→8, 3×3), runs 2 times": stage_with(identity=one_layer_for_two),
+    "`1.conv1` (Conv2d 8→8, 3×3), 2 times": stage_with(identity=one_layer_for_two),
     "built for the maps that enter the stage": lambda n, i, o, s: sequential(
         *(ProjectionBlock(i, o, s) for _n in range(n))
     ),
@@ -791,12 +798,10 @@ STAGE: dict[str, object] = {
     "it lacks 1 × Conv2d 4→6, 3×3": lambda n, i, o, s: resnet_stage(
         n, i, i if i == o else 2 * i, s
     ),
-    "gives back its layers in a `list` | `nn.Sequential`": lambda *sizes: list(
-        resnet_stage(*sizes)
-    ),
-    "gives back its layers in a `ModuleList`": lambda *sizes: nn.ModuleList(resnet_stage(*sizes)),
+    "returns its layers in a `list` | `nn.Sequential`": lambda *sizes: list(resnet_stage(*sizes)),
+    "returns its layers in a `ModuleList`": lambda *sizes: nn.ModuleList(resnet_stage(*sizes)),
     "TypeError": lambda *sizes: nn.Sequential(list(resnet_stage(*sizes))),
-    "gives back a `list`": lambda *sizes: [],
+    "of type `list`": lambda *sizes: [],
     "it lacks 6 × BatchNorm2d(8)": lambda n, i, o, s: conv_bn_relu(i, o, s),
     "has padding (0, 0)": stage_with(identity=lambda c: IdentityBlock(c, padding=0)),
     "number and the names of the arguments": IdentityBlock,
@@ -868,9 +873,11 @@ def resnet_with(**options: Any) -> Callable[[int], nn.Module]:
 
 
 RESNET: dict[str, object] = {
-    "`2.conv1` (Conv2d 16→32, 3×3) has stride (1, 1); (2, 2)": resnet_with(strides=(1, 1, 1)),
+    "`2.conv1` (Conv2d 16→32, 3×3) has stride (1, 1) instead of (2, 2)": resnet_with(
+        strides=(1, 1, 1)
+    ),
     "it lacks 1 × Conv2d 3→16, 3×3 | …": resnet_with(widths=(32, 64, 128)),
-    "convolutions and linear layers: 16; expected: 10 | 6n + 2": resnet_with(
+    "convolutions and linear layers: 16 instead of 10 | 6n + 2": resnet_with(
         blocks=lambda depth: (depth - 2) // 3
     ),
     "the wrong number of convolutions and linear layers: 10 instead of 22": resnet_with(

@@ -45,7 +45,7 @@ LAYER: dict[str, object] = {
         ]
     ),
     "has a bias": lambda c, k: dense_layer(c, k, bias=True),
-    "has a padding of (0, 0) instead of (1, 1)": lambda c, k: dense_layer(c, k, padding=0),
+    "has padding (0, 0) instead of (1, 1)": lambda c, k: dense_layer(c, k, padding=0),
     "has 1 × Conv2d 6→4, 1×1 too many": lambda c, k: dense_layer(c, k, 1),
     "has 1 × Conv2d 6→6, 3×3 too many": lambda c, k: dense_layer(c, c),
     "already built": dense_layer(6, 4),
@@ -241,8 +241,8 @@ def layer_weights_by_counting(in_channels: int, growth_rate: int) -> tuple[int, 
 
 WEIGHTS: dict[str, object] = {
     "returns 2,592, and should return (2,592; 6,336)": lambda c, k: 9 * c * k,
-    "answers with a `str`": lambda c, k: "12",
-    "gives (1; 2)": lambda c, k: (1, 2),
+    "returns a `str`": lambda c, k: "12",
+    "returns (1; 2)": lambda c, k: (1, 2),
 }
 
 
@@ -310,7 +310,7 @@ NET: dict[str, object] = {
     "does not have the right layers | Conv2d 3→6, 3×3 | 2k maps": densenet_with(
         stem=lambda growth_rate: 16
     ),
-    "convolutions and linear layers: 16; expected: 10 | 6n + 4": densenet_with(
+    "convolutions and linear layers: 16 instead of 10 | 6n + 4": densenet_with(
         layers=lambda depth: (depth - 4) // 3
     ),
     "wrong number of convolutions and linear layers: 10 instead of 16": densenet_with(

@@ -25,8 +25,8 @@ def pooled_by_loops(x: Tensor) -> Tensor:
 POOLING: dict[str, object] = {
     "right shape but not the right values": lambda x: x.sum((2, 3)) / 16,
     "no gradient": Each([lambda x: x.detach().mean((2, 3)), lambda x: x.mean((2, 3)).tolist()]),
-    "of shape (2, 80); a tensor of shape (2, 5)": lambda x: x.flatten(1),
-    "of shape (7,); a tensor of shape (1, 7)": lambda x: x.mean((2, 3)).squeeze(),
+    "of shape (2, 80), and should return a tensor of shape (2, 5)": lambda x: x.flatten(1),
+    "of shape (7,), and should return a tensor of shape (1, 7)": lambda x: x.mean((2, 3)).squeeze(),
     "changes its own input": lambda x: x.sub_(1).add(1).mean((2, 3)),
 }
 
@@ -48,7 +48,9 @@ def cam_loop(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 MAP: dict[str, object] = {
-    "of shape (2, 4, 5); a tensor of shape (2, 3, 4, 5)": lambda f, w, b: cam_einsum(f, w, b)[:, 0],
+    "of shape (2, 4, 5), and should return a tensor of shape (2, 3, 4, 5)": lambda f, w, b: (
+        cam_einsum(f, w, b)[:, 0]
+    ),
     "not the right values": lambda f, w, b: cam_einsum(f, w, b).mul(2),
     "changes its own input": lambda f, w, b: cam_einsum(f, w, b.neg_()),
 }
@@ -118,7 +120,7 @@ BOX: dict[str, object] = {
     "one pixel too late": moved(lambda x0, y0, x1, y1: np.array([x0, y0, x1 + 1, y1 + 1])),
     "a width and a height": moved(lambda x0, y0, x1, y1: [x0, y0, x1 - x0 + 1, y1 - y0 + 1]),
     "returns (5; 4), and should return (5; 4; 10; 8)": lambda m, t: box_by_numpy(m, t)[:2],
-    "gives (5.37; 4.37; 10.37; 8.37)": lambda m, t: np.array(box_by_numpy(m, t)) + 0.37,
+    "returns (5.37; 4.37; 10.37; 8.37)": lambda m, t: np.array(box_by_numpy(m, t)) + 0.37,
     "gives": Each(
         [
             lambda m, t: (0, 0, 1, 1),
@@ -176,9 +178,13 @@ IOU: dict[str, object] = {
         ]
     ),
     "two negative numbers": iou_unclamped,
-    "iou((0, 0, 9, 2), (1, 6, 9, 8))` gives −0.3214; 0 is": lambda a, b: iou_half_clamped(a, b, 0),
-    "iou((0, 0, 2, 9), (5, 0, 8, 9))` gives −0.2222; 0 is": lambda a, b: iou_half_clamped(a, b, 1),
-    "iou((0, 0, 3, 3), (2, 2, 5, 4))` gives 0.5367; 0.1667 is": lambda a, b: (
+    "iou((0, 0, 9, 2), (1, 6, 9, 8))` returns −0.3214, and should return 0": lambda a, b: (
+        iou_half_clamped(a, b, 0)
+    ),
+    "iou((0, 0, 2, 9), (5, 0, 8, 9))` returns −0.2222, and should return 0": lambda a, b: (
+        iou_half_clamped(a, b, 1)
+    ),
+    "iou((0, 0, 3, 3), (2, 2, 5, 4))` returns 0.5367, and should return 0.1667": lambda a, b: (
         iou_by_hand(a, b) + 0.37
     ),
 }

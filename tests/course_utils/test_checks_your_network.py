@@ -32,7 +32,7 @@ MENDED: dict[str, object] = {
     "still the broken design": BROKEN,
     "Stage 4": mended(projection(19, shortcut="A"), gap_head()),
     "as many lines as `broken`": Each([mended(gap_head()), mended(identity(), gap_head(), 1)]),
-    "2 stages differ (1, 4)": [conv(8), *BROKEN[1:3], projection(16), gap_head()],
+    "2 stages differ from the original (1, 4)": [conv(8), *BROKEN[1:3], projection(16), gap_head()],
     "gap_head()": mended(projection(16), projection(16)),
     "already built": compose([conv(4), gap_head()]),
     "not a value of type `generator`": (stage for stage in BROKEN),
@@ -112,7 +112,7 @@ TOO_LARGE: dict[str, object] = {
     "parameters": [conv(12, stride=2), conv(48, stride=2), conv(48, times=2), gap_head()],
     "multiply-adds": [conv(12), conv(24, times=2), gap_head()],
     "3×3 cells": [*[conv(8, stride=2)] * 3, gap_head()],
-    "sees 1 pixel; 15": [gap_head()],
+    "sees 1 pixel, and 15": [gap_head()],
     "sees 7 pixels": Each(
         [
             [conv(8, stride=2), conv(8, stride=2), gap_head()],
@@ -179,8 +179,10 @@ FRONT: dict[str, object] = {
     "returns booleans": lambda c, e: [i in by_definition(c, e) for i in range(len(c))],
     "returns 3, and should return (1; 2; 0)": lambda c, e: len(by_definition(c, e)),
     "returns 1 in a `list`, and should return (1; 2; 0)": lambda c, e: by_definition(c, e)[:1],
-    "answers with an empty `list`; numbers": lambda c, e: [],
-    "answers with a `list` of `str`; numbers": lambda c, e: list(map(str, by_definition(c, e))),
+    "returns an empty `list`, and should return numbers": lambda c, e: [],
+    "returns a `list` of `str`, and should return numbers": lambda c, e: list(
+        map(str, by_definition(c, e))
+    ),
     "changes its own input | `sort`": sorting,
 }
 
@@ -188,7 +190,7 @@ FAIR: dict[str, object] = {
     "one seed": "abf",
     "varies most": "bcf",
     "judge it": "bdf",
-    "computing": "bef",
+    "computation": "bef",
     "one more": Each(["b", "f"]),
     "no comparison z": "z",
     "no comparison": "12",

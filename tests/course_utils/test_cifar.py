@@ -127,7 +127,9 @@ def test_only_plain_nets_are_deepened(shortcut: Shortcut) -> None:
 
 def test_a_net_cannot_be_deepened_to_a_smaller_or_impossible_depth() -> None:
     net = cifar_net(20, width=3)
-    with pytest.raises(ValueError, match="depth 20 cannot be deepened to 14: ask for 20 or more"):
+    with pytest.raises(
+        ValueError, match="depth 20 cannot be deepened to 14: ask for a depth of 20"
+    ):
         deepen(net, 14)
     with pytest.raises(ValueError, match="There is no net of depth 21"):
         deepen(net, 21)

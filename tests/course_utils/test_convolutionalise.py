@@ -250,7 +250,7 @@ def test_a_sliding_window_leaves_the_models_modes() -> None:
     [
         (torch.zeros(1, 8, 8), {}, r"shape \(1, 8, 8\): expected"),
         (torch.zeros(1, 1, 8, 3), {}, "window of 4 pixels does not fit into images of 8 × 3"),
-        (torch.zeros(1, 1, 8, 8), {"step": 0}, "step must be at least 1 and is 0"),
+        (torch.zeros(1, 1, 8, 8), {"step": 0}, "step must be at least 1, and is 0"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(

@@ -278,7 +278,7 @@ def test_what_torchvision_would_take_for_fashion_mnist_without_a_look_is_not_rea
         ({"download": "yes"}, TypeError, r"download.*'yes'"),
         ({"verify": 0}, TypeError, r"verify.*0"),
         ({"size": 24}, ValueError, r"32 or 16 pixels, not 24"),
-        ({"first": 0}, ValueError, r"first must be at least 1 and is 0"),
+        ({"first": 0}, ValueError, r"first must be at least 1, and is 0"),
     ],
 )
 def test_options_that_cannot_be_are_refused(

@@ -417,7 +417,7 @@ def test_a_strong_compression_leaves_one_map() -> None:
 
 
 def test_a_block_has_one_layer_or_more() -> None:
-    with pytest.raises(ValueError, match="n_layers must be at least 1 and is 0"):
+    with pytest.raises(ValueError, match="n_layers must be at least 1, and is 0"):
         DenseBlock(0, 8, 4)
 
 

@@ -200,7 +200,7 @@ def test_the_net_of_a_design_can_be_pickled() -> None:
         (
             [conv(16), gap_head(), conv(32)],
             ValueError,
-            r"Stage 2, gap_head\(\), is the head, and conv\(32\) comes after",
+            r"Stage 2, gap_head\(\), is a head, and conv\(32\) comes after",
         ),
         (
             [conv(16), gap_head(), gap_head()],
@@ -224,7 +224,7 @@ def test_the_net_of_a_design_can_be_pickled() -> None:
         (
             [conv(16), projection(16, stride=1), gap_head()],
             ValueError,
-            r"Stage 2, projection\(16, stride=1\), reads 16 maps: nothing changes.*identity\(\)",
+            r"projection\(16, stride=1\), reads 16 maps: the shape does not change.*identity\(\)",
         ),
         (
             [conv(16), conv(32), projection(8, shortcut="A"), gap_head()],

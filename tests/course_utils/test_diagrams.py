@@ -85,7 +85,7 @@ def test_a_readers_style_of_matplotlib_changes_no_picture() -> None:
 def test_the_blocks_show_shapes_and_parameters_of_their_convolutions() -> None:
     # 3·3·16·16 weights and 2·16 of a BN, twice; nothing on the shortcut.
     assert texts(residual.identity(identity_block(16))).count("2 304 params") == 2
-    assert "4 672" in residual.identity(identity_block(16)).description.replace("\u2009", " ")
+    assert "4,672" in residual.identity(identity_block(16)).description
     wider = texts(residual.projection(projection_block(8, 24)))
     assert {"1 728 params", "5 184 params", "192 params", "24×16×16"} <= set(wider)
 

@@ -19,8 +19,8 @@ from course_utils.experiments.engines import Engine
         ({"options": {"time": 5}}, "--partition, --time and --cluster-option are for jobs"),
         ({"cluster": "local", "options": {"time": 5}}, "add --cluster slurm"),
         ({"cluster": "tcp://a:1", "options": {"partition": "gpu"}}, "add --cluster slurm"),
-        ({"workers": 0}, "--workers must be at least 1 and is 0"),
-        ({"per_gpu": -1}, "--per-gpu must be at least 1 and is -1"),
+        ({"workers": 0}, "--workers must be at least 1, and is 0"),
+        ({"per_gpu": -1}, "--per-gpu must be at least 1, and is -1"),
         ({"cluster": "local", "patience": 0}, "--patience must be at least 1"),
     ],
 )

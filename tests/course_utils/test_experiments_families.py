@@ -83,7 +83,7 @@ def test_asking_for_a_spec_draws_no_random_number() -> None:
         (
             DEPTH + 1,
             {"design": as_options(DESIGN)},
-            f"has {DEPTH} layers .* asked for is {DEPTH + 1}",
+            f"has {DEPTH} weight layers, but the depth asked for is {DEPTH + 1}",
         ),
         (2, {}, 'The family "composed" has one option'),
         (2, {"design": ()}, 'The family "composed" has one option'),

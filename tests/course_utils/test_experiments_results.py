@@ -27,6 +27,6 @@ def test_nets_of_one_depth_that_were_trained_otherwise_have_a_line_each() -> Non
     assert [row[0] for row in results(map(record, specs)).rows] == [
         "plain-8, learning_rate 0.1",
         "plain-8, learning_rate 0.01",
-        "plain-8, learning_rate 0.1, gradient_clip 1.0",
+        "plain-8, learning_rate 0.1, gradient_clip 1",
         "plain-14",
     ]

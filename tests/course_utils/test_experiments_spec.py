@@ -152,14 +152,18 @@ def test_neither_epochs_nor_steps_is_the_default_number_of_epochs() -> None:
     [
         ({"depth": 21}, ValueError, r"There is no net of depth 21.*nearest are 20 and 26"),
         ({"depth": "20"}, TypeError, "depth must be a whole number.*'20'"),
-        ({"seed": -1}, ValueError, "seed must be at least 0 and is -1"),
+        ({"seed": -1}, ValueError, "seed must be at least 0, and is -1"),
         ({"seed": 0.5}, TypeError, "seed must be a whole number"),
         ({"batch_size": 1}, ValueError, "batch_size must be at least 2"),
         ({"epochs": 0}, ValueError, "epochs must be at least 1"),
         ({"epochs": 1, "steps": 1}, ValueError, "epochs=… or steps=…, not both"),
         ({"dataset": "cifra10"}, ValueError, "dataset must be one of 'digits'.*'cifra10'"),
         ({"dataset": None}, TypeError, "dataset must be a string and is None"),
-        ({"family": "plane"}, ValueError, "No family 'plane'.*'plain', 'residual'.*module"),
+        (
+            {"family": "plane"},
+            ValueError,
+            "There is no family 'plane'.*'plain', 'residual'.*module",
+        ),
         ({"family": 3}, TypeError, "family must be a string and is 3"),
         ({"schedule": "cosine"}, ValueError, "schedule must be one of 'linear', 'step'"),
         ({"precision": "auto"}, ValueError, "precision must be one of 'fp32', 'bf16'"),
@@ -231,9 +235,9 @@ def test_a_module_written_a_moment_ago_is_found(beside: Path) -> None:
         ("own_c:build", "def build(:\n", "SyntaxError"),
         ("own_d:build", "1 / 0\n", "ZeroDivisionError"),
         ("own_e:build", "from torch import no_such_thing\n", "ImportError"),
-        ("own-f:build", OWN, "No family 'own-f:build'.*module:function"),
-        ("own_g:", OWN, "No family 'own_g:'"),
-        ("__main__:build", None, r"No family '__main__:build'.*a file module\.py beside"),
+        ("own-f:build", OWN, "There is no family 'own-f:build'.*module:function"),
+        ("own_g:", OWN, "There is no family 'own_g:'"),
+        ("__main__:build", None, r"There is no family '__main__:build'.*a file module\.py beside"),
     ],
 )
 def test_a_family_that_cannot_be_imported_is_answered_with_why_and_where_to_write_it(
@@ -289,5 +293,7 @@ def test_nothing_to_combine_is_refused(empty: str) -> None:
 
 def test_a_misspelled_option_is_answered_with_the_valid_ones() -> None:
     for wrong in ("epoch", "depth"):  # the depths have a parameter of their own
-        with pytest.raises(TypeError, match=rf"no option {wrong}\. It has: families, depths.*epo"):
+        with pytest.raises(
+            TypeError, match=rf"no option {wrong}\. Its options are families, depths.*epo"
+        ):
             grid(depths=[8], seeds=[0], **{wrong: 3})

@@ -244,7 +244,7 @@ def test_a_budget_that_is_broken_says_what_by_how_much_and_where() -> None:
     assert not report.fits
     assert report.excess == {"parameters": 100, "macs": 1}
     verdict = report.verdict
-    assert "914 parameters are 100 (12.3%) more than 814" in verdict
+    assert "914 parameters exceed the limit of 814 by 100 (12.3%)" in verdict
     assert f"{macs:,} multiply-adds are 1 (0.0%) more than {macs - 1:,}" in verdict
     # The second convolution has the most of both: 592 of 914, and 9216 of 12752.
     assert verdict.count("is that of stages.1 (3×3, 8)") == 2
@@ -295,7 +295,7 @@ def test_a_budget_has_a_whole_number_for_a_limit(
 def test_a_budget_is_a_budget_and_a_net_a_net() -> None:
     with pytest.raises(TypeError, match=r"a budget as Budget\(parameters"):
         summary(small(), (3, 4, 4), {"parameters": 3})  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"a list: expected a torch\.nn\.Module"):
+    with pytest.raises(TypeError, match=r"of type list, and should be a torch\.nn\.Module"):
         summary([conv(8)], (3, 4, 4))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="The shape of an image"):
         summary(small(), (4, 4))

@@ -521,9 +521,9 @@ BOXES = torch.tensor([[0, 0, 1, 1], [2, 2, 4, 3]])
 @pytest.mark.parametrize(
     ("changed", "error", "sentence"),
     [
-        ({"maps": MAPS[0]}, ValueError, r"shape \(4, 5\): expected \(N, H, W\)"),
+        ({"maps": MAPS[0]}, ValueError, r"shape \(4, 5\) instead of \(N, H, W\)"),
         ({"maps": MAPS[:0]}, ValueError, r"shape \(0, 4, 5\)"),
-        ({"maps": MAPS * torch.nan}, ValueError, "maps hold NaN"),
+        ({"maps": MAPS * torch.nan}, ValueError, "maps contain NaN"),
         ({"maps": MAPS * 3 + 1}, ValueError, "instead of from 0 to 1"),
         ({"maps": -MAPS}, ValueError, "instead of from 0 to 1"),
         ({"maps": MAPS.to(torch.complex64)}, TypeError, "complex"),
@@ -531,19 +531,19 @@ BOXES = torch.tensor([[0, 0, 1, 1], [2, 2, 4, 3]])
         ({"maps": "a map"}, TypeError, "not a regular array of numbers"),
         ({"boxes": BOXES[:1]}, ValueError, "there are 2 and 1"),
         ({"boxes": BOXES[:, :3]}, ValueError, "four numbers per box"),
-        ({"boxes": BOXES[0]}, ValueError, r"expected \(N, 4\) or \(N, D, 4\)"),
+        ({"boxes": BOXES[0]}, ValueError, r"should have \(N, 4\) or \(N, D, 4\)"),
         ({"boxes": torch.zeros(2, 0, 4)}, ValueError, r"shape \(2, 0, 4\)"),
         ({"boxes": BOXES + 1}, ValueError, r"box \(3, 3, 5, 4\) of image 1 lies outside its 5×4"),
         ({"boxes": BOXES - 1}, ValueError, "of image 0 lies outside"),
         ({"boxes": BOXES[:, [2, 3, 0, 1]]}, ValueError, "ends before it begins"),
-        ({"boxes": BOXES * torch.nan}, ValueError, "boxes hold NaN"),
-        ({"thresholds": [0.5, 0.2]}, ValueError, r"0.2 comes after 0.5"),
+        ({"boxes": BOXES * torch.nan}, ValueError, "boxes contain NaN"),
+        ({"thresholds": [0.5, 0.2]}, ValueError, r"with 0\.2 after 0\.5"),
         ({"thresholds": [0.5, 0.5]}, ValueError, "out of order"),
         ({"thresholds": [0.5, 1.5]}, ValueError, r"they must lie in \[0, 1\]"),
         ({"thresholds": [-0.1]}, ValueError, r"they must lie in \[0, 1\]"),
         ({"thresholds": []}, ValueError, "at least one"),
         ({"thresholds": [[0.1, 0.2]]}, ValueError, "at least one number, in one dimension"),
-        ({"thresholds": [float("nan")]}, ValueError, "thresholds hold NaN"),
+        ({"thresholds": [float("nan")]}, ValueError, "thresholds contain NaN"),
         ({"convention": "other"}, ValueError, "one of 'standard', 'published'"),
     ],
 )  # fmt: skip
@@ -561,8 +561,8 @@ def test_bad_input_meets_one_clear_sentence(changed, error, sentence):
     [
         (0, ValueError, r"from 0 to 0: they must lie in \(0, 1\]"),
         (1.1, ValueError, r"they must lie in \(0, 1\]"),
-        ("0.5", TypeError, "IoUs to reach are not numbers"),
-        (None, TypeError, "IoUs to reach are not numbers"),
+        ("0.5", TypeError, "IoUs to reach are not a regular array"),
+        (None, TypeError, "IoUs to reach are not a regular array"),
     ],
 )
 def test_an_iou_to_reach_outside_its_range_is_refused(delta, error, sentence):
@@ -570,15 +570,15 @@ def test_an_iou_to_reach_outside_its_range_is_refused(delta, error, sentence):
         loc.max_box_accuracy(MAPS, BOXES, thresholds=[0.5], delta=delta)
     with pytest.raises(error, match=sentence):
         loc.center_baseline(BOXES, (4, 5), delta=delta)
-    with pytest.raises(ValueError, match=r"IoUs to reach are out of order: 0\.3 comes after 0\.9"):
+    with pytest.raises(ValueError, match=r"IoUs to reach are out of order, with 0\.3 after 0\.9"):
         loc.max_box_accuracy_v2(MAPS, BOXES, thresholds=[0.5], deltas=(0.9, 0.3))
 
 
 def test_boxes_outside_the_image_and_bad_sizes_are_refused_by_the_games_and_baselines():
     for game in (loc.pointing_game, loc.energy_game):
-        with pytest.raises(ValueError, match="outside its 5x4 pixels"):
+        with pytest.raises(ValueError, match="outside its 5×4 pixels"):
             game(MAPS, BOXES + 1)
-        with pytest.raises(ValueError, match="maps hold NaN"):
+        with pytest.raises(ValueError, match="maps contain NaN"):
             game(MAPS * torch.nan, BOXES)
     with pytest.raises(ValueError, match="outside its 5x3 pixels"):
         loc.center_baseline(BOXES, (3, 5))

@@ -138,7 +138,7 @@ def test_heads_without_an_average_or_without_weights_have_no_class_activation_ma
     ],
 )  # fmt: skip
 def test_sizes_are_whole_numbers(build: Callable[..., nn.Module], name: str, least: int) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be at least {least} and is 0"):
+    with pytest.raises(ValueError, match=f"{name} must be at least {least}, and is 0"):
         build(**{name: 0})
     wrong: Any
     for wrong in (1.5, True, None):

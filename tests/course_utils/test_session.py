@@ -201,7 +201,7 @@ def test_what_the_lesson_does_not_ask_is_left_out_in_a_sentence(
 ) -> None:
     strange = {"check_iou": "stolen = 1", "parameters": "stolen = 2"}
     lesson.restore(written(lesson, bet=BET, **strange), agreed=True)
-    assert "asks no such thing: `check_iou`; `parameters`" in capsys.readouterr().out
+    assert "lesson does not ask for them: `check_iou`; `parameters`" in capsys.readouterr().out
     assert shell.user_ns["my_bet"] == "c" and "stolen" not in shell.user_ns
 
 

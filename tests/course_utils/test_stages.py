@@ -64,7 +64,7 @@ def test_lines_are_frozen_and_equal_by_value() -> None:
 @pytest.mark.parametrize(
     ("line", "error", "sentence"),
     [
-        (lambda: conv(0), ValueError, r"conv\(channels=…\) must be at least 1 and is 0"),
+        (lambda: conv(0), ValueError, r"conv\(channels=…\) must be at least 1, and is 0"),
         (lambda: conv(2.5), TypeError, r"conv\(channels=…\) must be a whole number"),  # type: ignore[arg-type]
         (lambda: conv(16, kernel_size=4), ValueError, "conv.*even kernel.*such as 5"),
         (lambda: identity(times=0), ValueError, r"identity\(times=…\) must be at least 1"),
