@@ -56,8 +56,8 @@ def image_folder(path: str | Path, size: int | None = None) -> Dataset:
         if classes[0] != classes[1]:
             raise ValueError(
                 _(
-                    "The folders train and test of {path} do not have the same classes: {names} "
-                    "are in only one of them."
+                    "The folders train and test of {path} do not have the same classes: only "
+                    "one of them has {names}."
                 ).format(path=path, names=", ".join(sorted(set(classes[0]) ^ set(classes[1]))))
             )
         names, (train, test) = classes[0], found

@@ -38,7 +38,7 @@ def results(records: Iterable[Record]) -> Table:
             _("training error, %"),
             _("test error, %"),
             _("parameters"),
-            _("s per run"),
+            _("s/run"),
         ],
         [
             [

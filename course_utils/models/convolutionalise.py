@@ -126,7 +126,7 @@ def convolutionalise(model: nn.Module, shape: Sequence[int]) -> nn.Sequential:
     if not isinstance(model, nn.Sequential):
         raise ValueError(
             _(
-                "The layers of a {type} have no known order: give them in an nn.Sequential, for "
+                "The layers of {type} have no known order: give them in an nn.Sequential, for "
                 "instance nn.Sequential(model.features, nn.Flatten(), model.classifier)."
             ).format(type=type(model).__name__)
         )

@@ -140,7 +140,7 @@ def test_only_the_first_block_of_a_stage_changes_the_shape() -> None:
 
 @pytest.mark.parametrize("option", ["C", "a", "", 0, False])
 def test_an_unknown_shortcut_is_answered_with_the_valid_ones(option: object) -> None:
-    with pytest.raises(ValueError, match=r'choose None \(plain\), "A" \(padding\) or "B"'):
+    with pytest.raises(ValueError, match=r'choose None \(plain\), "A" \(empty maps\) or "B"'):
         ResidualBlock(4, 4, shortcut=option)  # type: ignore[arg-type]
 
 

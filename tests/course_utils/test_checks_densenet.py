@@ -142,7 +142,7 @@ BLOCK: dict[str, object] = {
     "the first one reads only the input of the block": block_reading(
         lambda n, c, k: c + (n + 1) * k
     ),
-    "has 1 × Conv2d 10→4, 3×3 too many | Layer i": block_reading(lambda n, c, k: c * 2**n),
+    "and has 1 × Conv2d 10→4, 3×3 | Layer i": block_reading(lambda n, c, k: c * 2**n),
     "a Python list": ListBlock,
     "it lacks 1 × BatchNorm2d(13); 1 × Conv2d 13→4": lambda n, c, k: MyDenseBlock(n - 1, c, k),
     "but computes something else": lambda n, c, k: sequential(

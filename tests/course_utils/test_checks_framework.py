@@ -329,7 +329,7 @@ def test_whole_numbers_are_compared_exactly_and_others_up_to_rounding() -> None:
     mean = lambda numbers: sum(numbers) / len(numbers)  # noqa: E731
     require_answers(lambda n: mean(n) * (1 + 1e-7), "mean", [(large,)], mean, [], "")
     assert "0.333, and should return 0.3333" in told(lambda numbers: 0.333, mean, [0, 0, 1])
-    assert "0.33331; 0.333333" in told(lambda numbers: 0.33331, mean, [0, 0, 1])
+    assert "0.33331, and should return 0.333333" in told(lambda numbers: 0.33331, mean, [0, 0, 1])
 
 
 def test_what_is_given_must_be_left_as_it_was() -> None:

@@ -121,7 +121,7 @@ BOX: dict[str, object] = {
     "a width and a height": moved(lambda x0, y0, x1, y1: [x0, y0, x1 - x0 + 1, y1 - y0 + 1]),
     "returns (5; 4), and should return (5; 4; 10; 8)": lambda m, t: box_by_numpy(m, t)[:2],
     "returns (5.37; 4.37; 10.37; 8.37)": lambda m, t: np.array(box_by_numpy(m, t)) + 0.37,
-    "gives": Each(
+    "and should return (": Each(
         [
             lambda m, t: (0, 0, 1, 1),
             lambda m, t: largest_of(labelled(m, 0.5)),  # the threshold ignored

@@ -130,7 +130,7 @@ def test_a_head_without_exact_maps_is_refused_and_approximated_when_asked(
     assert run(*own_network("flattening")) == 2
     refused = capsys.readouterr()
     assert "The head reads" in refused.err or "hidden layer" in refused.err
-    assert "Here, --gradients does." in refused.err
+    assert "Here, --gradients does that." in refused.err
     assert not list(own.glob("*-cam.png"))
     assert run(*own_network("flattening", "--gradients")) == 0
     assert "Grad-CAM, an approximation: maps of" in capsys.readouterr().out
@@ -154,13 +154,22 @@ def test_what_cannot_be_read_is_named_and_the_others_are_drawn(
     [
         (("--model", "resnt50"), "no network 'resnt50'; the nearest are 'resnet50'"),
         (("--model", "resnet18"), "resnet18 needs its weights: give --weights FILE"),
-        (("--model", "resnet18", "--weights", "V9"), "V9 is no file, and no weights of resnet18"),
-        (("--model", "resnet18", "--weights", "flat.pt"), "weights in flat.pt are of another"),
+        (
+            ("--model", "resnet18", "--weights", "V9"),
+            "V9 is neither a file nor a set of weights of resnet18",
+        ),
+        (("--model", "resnet18", "--weights", "flat.pt"), "weights in flat.pt belong to another"),
         (("--weights", "flat.pt"), "EfficientNet-Lite0 comes with its weights"),
         (("--checkpoint", "flat.pt"), "--checkpoint and --family go together"),
         (("--checkpoint", "no.pt", "--family", "mine:grey"), "no file no.pt"),
-        (("--checkpoint", "small.png", "--family", "mine:grey"), "small.png is no file of weights"),
-        (("--checkpoint", "flat.pt", "--family", "mine:grey"), "weights in flat.pt are of another"),
+        (
+            ("--checkpoint", "small.png", "--family", "mine:grey"),
+            "small.png is not a file of weights",
+        ),
+        (
+            ("--checkpoint", "flat.pt", "--family", "mine:grey"),
+            "weights in flat.pt belong to another",
+        ),
         (("--checkpoint", "flat.pt", "--family", "plain"), "plain cannot be called with"),
         (("--checkpoint", "flat.pt", "--family", "mine:nothing"), "'mine:nothing' cannot be"),
         (("--top", "0"), "--top must be at least 1"),

@@ -74,7 +74,7 @@ def test_converting_draws_no_random_number_and_shares_no_memory() -> None:
 
 
 def test_maps_of_another_size_are_refused_with_both_counts() -> None:
-    with pytest.raises(ValueError, match=r"takes 24 features, and maps of 2 × 3 × 5 hold 30"):
+    with pytest.raises(ValueError, match=r"takes 24 features, and maps of 2×3×5 hold 30"):
         linear_to_conv(nn.Linear(24, 5), 2, 3, 5)
 
 
@@ -148,7 +148,7 @@ class Wide(nn.Module):
 
 
 REFUSED: dict[str, tuple[nn.Module, str]] = {
-    "no sequence": (Own(), "layers of a Own cannot be read in order"),
+    "no sequence": (Own(), "layers of Own have no known order"),
     "global pooling": (
         classifier(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
         r"layer 2 \(AdaptiveAvgPool2d\).*looks at the whole map",
@@ -168,7 +168,7 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     ),
     "flattened by a block": (
         classifier(Own(), nn.Flatten(), nn.Linear(120, 3)),
-        r"layer 2 \(Own\).*it gives \(1, 120\)",
+        r"layer 2 \(Own\).*it outputs \(1, 120\)",
     ),
     "norm after the flattening": (
         classifier(nn.Flatten(), nn.Linear(120, 8), nn.LayerNorm(8)),
@@ -195,7 +195,7 @@ def test_what_cannot_be_converted_is_refused_by_name(case: str) -> None:
 
 
 def test_what_is_no_module_is_refused() -> None:
-    with pytest.raises(TypeError, match="The model is a list"):
+    with pytest.raises(TypeError, match="The model is of type list"):
         convolutionalise([nn.Flatten()], (2, 7, 8))  # type: ignore[arg-type]
 
 
@@ -248,8 +248,8 @@ def test_a_sliding_window_leaves_the_models_modes() -> None:
 @pytest.mark.parametrize(
     ("images", "options", "words"),
     [
-        (torch.zeros(1, 8, 8), {}, r"shape \(1, 8, 8\): expected"),
-        (torch.zeros(1, 1, 8, 3), {}, "window of 4 pixels does not fit into images of 8 × 3"),
+        (torch.zeros(1, 8, 8), {}, r"shape \(1, 8, 8\)"),
+        (torch.zeros(1, 1, 8, 3), {}, "a side of 4 pixels does not fit into images of 8×3"),
         (torch.zeros(1, 1, 8, 8), {"step": 0}, "step must be at least 1, and is 0"),
     ],
 )

@@ -145,7 +145,7 @@ def test_a_net_is_called_with_the_arguments_that_go_along(notebook: Notebook) ->
 
 def test_what_cannot_be_written_down_is_named(notebook: Notebook) -> None:
     cells = notebook("def net(depth):\n    return nn.Linear(*SIZES.shape)", SIZES=torch.rand(2, 2))
-    with pytest.raises(ValueError, match="uses SIZES, of type Tensor, which cannot be written"):
+    with pytest.raises(ValueError, match="uses SIZES, of type Tensor, which cannot be copied"):
         own(cells.net)
 
 
@@ -183,7 +183,7 @@ def test_a_net_that_answers_is_trained_even_if_it_is_wrong(
 ) -> None:
     cells = notebook("def net(depth):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))")
     assert chosen(cells.net)["families"] == ["own"]
-    assert capsys.readouterr().out == "net, as you wrote it, is the network that is trained.\n"
+    assert capsys.readouterr().out == "Your net is the network that is trained.\n"
 
 
 def test_arguments_that_the_net_does_not_take_leave_it_aside(
@@ -199,7 +199,7 @@ def test_arguments_that_the_net_does_not_take_leave_it_aside(
     ("cell", "reason"),
     [
         ("def net(depth):\n    return ...", "(it does not return anything yet)"),
-        ("def net(depth):\n    return depth", "gives 8"),
+        ("def net(depth):\n    return depth", "returns 8"),
         ("def net(depth):\n    return nn.Flatten()", "does not return 10 logits per image"),
         ("def net(depth):\n    return nn.Linear(3, 10)", "shapes cannot be multiplied"),
         ("def net(depth):\n    return nn.LazyLinear(10)", "net has lazy layers"),

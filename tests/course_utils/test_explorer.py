@@ -201,7 +201,7 @@ def test_cells_without_a_place_of_their_own_are_drawn_as_tiles_and_read_the_imag
     ("arguments", "sentence"),
     [
         ((maps().select(), image()), "maps of all classes"),
-        ((maps(), image()[:, :8]), r"shape \(3, 8, 32\): expected \(3, 16, 32\)"),
+        ((maps(), image()[:, :8]), r"shape \(3, 8, 32\), and should have \(3, 16, 32\)"),
         ((maps(), image(), NAMES[:2]), "one name per class, 3 in all: there are 2"),
     ],
     ids=["chosen", "size", "names"],

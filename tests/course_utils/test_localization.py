@@ -580,7 +580,7 @@ def test_boxes_outside_the_image_and_bad_sizes_are_refused_by_the_games_and_base
             game(MAPS, BOXES + 1)
         with pytest.raises(ValueError, match="maps contain NaN"):
             game(MAPS * torch.nan, BOXES)
-    with pytest.raises(ValueError, match="outside its 5x3 pixels"):
+    with pytest.raises(ValueError, match="outside its 5×3 pixels"):
         loc.center_baseline(BOXES, (3, 5))
     with pytest.raises(ValueError, match="positive integer"):
         loc.center_map(0)

@@ -139,7 +139,7 @@ def test_a_dose_has_its_gradients_and_its_errors_side_by_side() -> None:
     figure = plots.dose_response({0: [900, 1100], 0.3: [50]}, {0: [0.6], 0.3: [0.02]}, dose="slope")
     assert figure.axes[0].get_yscale() == "log"
     assert "first layer / last: 0 → 1,000; 0.3 → 50" in figure.description
-    assert "training error (%): 0 → 60, 0.3 → 2" in figure.description
+    assert "training error (%): 0 → 60; 0.3 → 2" in figure.description
 
 
 def test_lines_give_the_shape_of_their_medians_in_words() -> None:

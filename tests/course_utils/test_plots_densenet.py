@@ -46,7 +46,10 @@ def test_gradients_have_a_panel_a_moment_and_a_line_a_net() -> None:
     assert [line.get_ydata().tolist() for line in start.lines] == [[6, 2, 1], [1, 1, 1]]
     assert start.get_yscale() == later.get_yscale() == "log"
     assert "and the largest is 6 times the smallest" in figure.description
-    assert "later, dense: first 1, last 2, largest / smallest 2" in figure.description
+    assert (
+        "later, dense stays near 1 until 2, then rises to 2 at 3, and the largest is 2 times"
+        in figure.description
+    )
 
 
 # --- error against cost -----------------------------------------------------------------------
