@@ -133,7 +133,7 @@ def test_a_head_without_exact_maps_is_refused_and_approximated_when_asked(
     assert "Here, --gradients does that." in refused.err
     assert not list(own.glob("*-cam.png"))
     assert run(*own_network("flattening", "--gradients")) == 0
-    assert "Grad-CAM, an approximation: maps of" in capsys.readouterr().out
+    assert "Grad-CAM is an approximation: its maps of" in capsys.readouterr().out
 
 
 def test_what_cannot_be_read_is_named_and_the_others_are_drawn(
