@@ -196,7 +196,7 @@ def check_parameters(
             raise ValueError(
                 _(
                     "Profile {profile!r}, lesson {lesson!r}: {name} must be {wanted}, such as "
-                    "{own!r}, not {value!r} ({got})."
+                    "{own!r}, and not {value!r} ({got})."
                 ).format(
                     profile=profile,
                     lesson=lesson,

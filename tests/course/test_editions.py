@@ -288,7 +288,7 @@ def test_recording_what_is_recorded_writes_nothing(pair: Pair) -> None:
 
 
 def test_recording_a_cell_that_does_not_exist_is_refused(pair: Pair) -> None:
-    with pytest.raises(ValueError, match="no cell `other` in both editions"):
+    with pytest.raises(ValueError, match="cell `other` is not in both editions"):
         stamp(pair, ["other"])
 
 

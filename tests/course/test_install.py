@@ -112,7 +112,7 @@ def test_without_a_gpu_the_cpu_builds_come_and_stay_until_the_other_is_chosen(
     assert install.install(course) == 0
     said = capfd.readouterr().out
     assert "No NVIDIA GPU was found: torch's build for the CPU is installed" in said
-    assert "For the other one: `make install TORCH=gpu`." in said
+    assert "For the other one, run `make install TORCH=gpu`." in said
     assert versions(course) == cpu
     # What is there stays, without a word, whatever the machine has by then.
     assert install.install(course) == 0
@@ -192,7 +192,7 @@ def test_each_system_gets_the_build_that_it_is_said_to_get(
         assert said == ""
     else:
         assert ("NVIDIA GPUs" in said) == (build == "gpu")
-        assert ("For the other one:" in said) == (choice == "auto")
+        assert ("For the other one, run" in said) == (choice == "auto")
 
 
 def test_an_index_is_taken_as_it_is_given_and_another_word_is_refused() -> None:

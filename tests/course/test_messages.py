@@ -51,8 +51,8 @@ def test_the_french_fills_the_places_of_the_english(house: str) -> None:
 @each_house
 def test_the_french_sets_its_punctuation_and_units_apart_with_no_break_spaces(house: str) -> None:
     for entry in parsed(catalogue(house)):
-        forms = entry.string if isinstance(entry.string, tuple) else (entry.string,)
-        for form in filter(None, forms if entry.id else ()):
+        forms = entry.string if isinstance(entry.string, tuple) else (str(entry.string or ""),)
+        for form in forms if entry.id else ():
             prose = re.sub(r"`[^`]*`|%\(\w+\)[rs]|%[rs]", "", form)
             assert not re.search(r"[ \N{NARROW NO-BREAK SPACE}]:(?=\s|$)", prose), form
             assert not re.search(r"[ \N{NO-BREAK SPACE}][;?!](?=\s|$)", prose), form

@@ -340,7 +340,7 @@ def test_what_is_no_notebook_is_refused_in_a_sentence_and_left_alone(
 def test_an_id_used_twice_is_refused(tmp_path: Path) -> None:
     notebook = executed()
     notebook.cells.append(notebook.cells[0])
-    with pytest.raises(ValueError, match="cell id used twice: a"):
+    with pytest.raises(ValueError, match="a cell id is used twice: a"):
         read_notebook(written(tmp_path, notebook))
 
 

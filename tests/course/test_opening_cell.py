@@ -48,7 +48,7 @@ def test_at_home_the_cell_does_nothing_and_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE"])
 def test_without_an_address_the_cell_says_what_to_do(tmp_path: Path, host: str) -> None:
     for language, said in (
-        ("en", "open it from a repository where `make badges` was run."),
+        ("en", "open it from a copy where `make badges` was run."),
         ("fr", "ouvrez-le depuis un dépôt où `make badges` a été lancé."),
     ):
         answer = run_cell("", tmp_path, language=language, **{host: "x"})

@@ -75,7 +75,7 @@ def test_all_editions_are_the_french_one_and_then_the_english(root: Path) -> Non
     [
         ("de", None, "no language 'de': choose one of fr, en, all"),
         ("en", None, "There is no lesson in"),
-        ("fr", [3, 4], r"There is no lesson 4 in .*; the lessons are: 3\."),
+        ("fr", [3, 4], r"There is no lesson 4 in .*; the lessons are 3\."),
     ],
 )
 def test_a_lesson_that_is_not_there_is_named_in_a_sentence(
@@ -88,7 +88,7 @@ def test_a_lesson_that_is_not_there_is_named_in_a_sentence(
 
 def test_a_profile_is_checked_whole_even_for_a_lesson_it_does_not_name(root: Path) -> None:
     write_lesson(root, "02_b")
-    with pytest.raises(ValueError, match="names the lesson '03_a', which is not there"):
+    with pytest.raises(ValueError, match="names the lesson '03_a', which does not exist"):
         lesson_parameters(root, find_lessons(root, "fr"), "quick")
 
 
