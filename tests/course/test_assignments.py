@@ -73,7 +73,11 @@ def test_the_command_writes_a_course_for_nbgrader(
     assert cli.main(["assignments", "--language", "en", "--lesson", "1"]) == 0
     course = tmp_path / "build" / "assignments" / "en"
     assert read_notebook(course / "source" / "01_conv_1x1" / "01_conv_1x1.ipynb").cells
-    settings = SimpleNamespace(GenerateAssignment=SimpleNamespace(), Execute=SimpleNamespace())
+    settings = SimpleNamespace(
+        GenerateAssignment=SimpleNamespace(),
+        Execute=SimpleNamespace(),
+        OverwriteCells=SimpleNamespace(),
+    )
     text = (course / "nbgrader_config.py").read_text(encoding="utf-8")
     exec(text, {"get_config": lambda: settings})
     # It would put one text of its own in the place of every stub.
