@@ -1,4 +1,4 @@
-"""The commands for teaching a class: assignments, marks, quizzes, parts of a lesson."""
+"""The commands for teaching a class: assignments, marks, quizzes, slides, parts of a lesson."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from course.notebooks.gift import gift, quiz
 from course.notebooks.normaliser import notebook_text, read_notebook, write_notebook
 from course.notebooks.picking import pick
 from course.notebooks.student import without_solutions
+from course.slides import REVEAL, slides
 from course_utils.commands import FAILED, add_command
-from course_utils.i18n import LANGUAGES, _, ngettext, speaking
+from course_utils.i18n import LANGUAGES, _, current_language, ngettext, speaking
 from course_utils.whole import write_whole
 
 __all__ = ["add_classroom"]
@@ -44,6 +45,15 @@ def _gift(notebook: NotebookNode, stem: str) -> Files:
     return {f"{stem}.gift": gift(title, quiz(notebook))}
 
 
+def _slides(notebook: NotebookNode, stem: str) -> Files:
+    beside = {
+        f"{REVEAL.name}/{path.relative_to(REVEAL).as_posix()}": path.read_text(encoding="utf-8")
+        for path in REVEAL.rglob("*")
+        if path.is_file()
+    }
+    return {f"{stem}.html": slides(notebook, current_language()), **beside}
+
+
 def add_classroom(commands: Any) -> None:
     """Add these commands to those of ``python -m course``."""
     for name, about, files in (
@@ -61,6 +71,11 @@ def add_classroom(commands: Any) -> None:
             "gift",
             _("Write the lessons' quizzes, for Moodle, to build/gift/."),
             _gift,
+        ),
+        (
+            "slides",
+            _("Write the lessons as slides, which open without a network, to build/slides/."),
+            _slides,
         ),
     ):
         written = add_command(

@@ -19,11 +19,14 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from course_utils.i18n import _
 
 __all__ = [
+    "OFFLINE",
     "Card",
+    "WithMathml",
     "card_of",
     "is_silent_plumbing",
     "mark_stopped",
     "page",
+    "shown",
     "to_mathml",
     "write_index",
 ]
@@ -31,10 +34,9 @@ __all__ = [
 THUMBNAIL_TAG = "thumbnail"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-# nbconvert's page, less all that it would load from elsewhere; its pictures keep the description
-# that the lesson gives them, and its formulas are the browser's own.
-TEMPLATE = """
-{%- extends 'lab/index.html.j2' -%}
+# For a template of nbconvert's: nothing is loaded from elsewhere, pictures keep the description
+# that the lesson gives them, and formulas are the browser's own.
+OFFLINE = """
 {%- block html_head_js -%}{%- endblock -%}
 {%- block jupyter_widgets -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
@@ -165,11 +167,15 @@ class _Renderer(IPythonRenderer):
         return to_mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", display=True)
 
 
-class _Page(HTMLExporter):
-    """nbconvert's page, with formulas as MathML and nothing fetched from elsewhere."""
+class WithMathml:
+    """For an exporter of nbconvert's: formulas as MathML."""
 
     def markdown2html(self, source: str) -> str:
         return _to_html(source)
+
+
+class _Page(WithMathml, HTMLExporter):
+    """nbconvert's page."""
 
 
 def page(notebook: nbformat.NotebookNode, language: str) -> str:
@@ -183,18 +189,24 @@ def page(notebook: nbformat.NotebookNode, language: str) -> str:
         notebook: the lesson, with its outputs.
         language: of its prose, ``"fr"`` or ``"en"``.
     """
-    shown = nbformat.from_dict(notebook)
-    shown.cells = [cell for cell in shown.cells if not is_silent_plumbing(cell)]
-    for cell in shown.cells:
+    template = "{%- extends 'lab/index.html.j2' -%}" + OFFLINE
+    exporter = _Page(raw_template=template, language_code=language)  # type: ignore[no-untyped-call]
+    html, _resources = exporter.from_notebook_node(shown(notebook))
+    return html
+
+
+def shown(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A copy of an executed lesson with what a page shows of it, and its title in the metadata."""
+    answer = nbformat.from_dict(notebook)
+    answer.cells = [cell for cell in answer.cells if not is_silent_plumbing(cell)]
+    for cell in answer.cells:
         if cell.cell_type == "code":
             cell.outputs = [
                 output for output in cell.outputs if WIDGET not in output.get("data", {})
             ]
-    shown.metadata.pop("widgets", None)
-    shown.metadata["title"] = _opening(shown)[0]
-    exporter = _Page(raw_template=TEMPLATE, language_code=language)  # type: ignore[no-untyped-call]
-    html, _resources = exporter.from_notebook_node(shown)
-    return html
+    answer.metadata.pop("widgets", None)
+    answer.metadata["title"] = _opening(answer)[0]
+    return answer
 
 
 def is_silent_plumbing(cell: nbformat.NotebookNode) -> bool:
