@@ -16,10 +16,11 @@ import nbformat
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from course_utils.i18n import _
+from course_utils.i18n import _, current_language
 
 __all__ = [
     "OFFLINE",
+    "OWN_LANGUAGE_FIRST",
     "Card",
     "WithMathml",
     "card_of",
@@ -59,6 +60,14 @@ OFFLINE = """
 {%- block data_png scoped %}{{ picture(output, 'image/png') }}{% endblock -%}
 {%- block data_jpg scoped %}{{ picture(output, 'image/jpeg') }}{% endblock -%}
 """
+
+# For a page with a section in each language: the reader's comes first, and the others stay there.
+OWN_LANGUAGE_FIRST = """<script>
+const own = navigator.languages
+  .map((each) => document.querySelector(`section[lang="${each.slice(0, 2)}"]`))
+  .find(Boolean);
+own?.parentElement.insertBefore(own, document.querySelector("section[lang]"));
+</script>"""
 
 INDEX = """<!DOCTYPE html>
 <html lang="{{ language }}">
@@ -105,6 +114,7 @@ nav a { margin-right: 1rem; }
 {% endfor %}
 </section>
 {% endfor %}
+{{ own_language_first | safe }}
 </body>
 </html>
 """
@@ -262,10 +272,11 @@ def write_index(path: Path, sections: Sequence[tuple[str, Sequence[Card]]]) -> N
     """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     html = environment.from_string(INDEX).render(
-        language=sections[0][0] if len(sections) == 1 else "en",
+        language=current_language(),
         title=_("Convolutional networks in PyTorch: the lessons"),
         names={"fr": "Français", "en": "English"},
         sections=sections,
+        own_language_first=OWN_LANGUAGE_FIRST,
     )
     path.write_text(html, encoding="utf-8")
 
