@@ -77,6 +77,12 @@ INDEX = """<!DOCTYPE html>
 <title>{{ title }}</title>
 <style>
 :root { color-scheme: light dark; }
+html { background: #ffffff; color: #000000; }
+a { color: #005a8f; }
+@media (prefers-color-scheme: dark) {
+  html { background: #131416; color: #cfd0d0; }
+  a { color: #6fbdf0; }
+}
 body { font: 1.05rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }
 body { padding: 0 1rem; }
 article { display: flex; flex-wrap: wrap; gap: 1.5rem; margin: 2rem 0; }
@@ -89,6 +95,7 @@ nav a { margin-right: 1rem; }
 </style>
 </head>
 <body>
+<main>
 <h1>{{ title }}</h1>
 {% if sections | length > 1 %}
 <nav>{% for language, cards in sections %}
@@ -100,9 +107,9 @@ nav a { margin-right: 1rem; }
 <h2>{{ names[language] }}</h2>
 {% for card in cards %}
 <article>
-<a href="{{ card.page }}">
-{%- if card.picture %}<img src="{{ card.picture }}" alt="{{ card.description }}">{% endif -%}
-</a>
+{% if card.picture %}
+<a href="{{ card.page }}"><img src="{{ card.picture }}" alt="{{ card.description }}"></a>
+{% endif %}
 <div>
 <h3><a href="{{ card.page }}">{{ card.title }}</a></h3>
 {{ card.line | safe }}{% if card.error %}
@@ -114,6 +121,7 @@ nav a { margin-right: 1rem; }
 {% endfor %}
 </section>
 {% endfor %}
+</main>
 {{ own_language_first | safe }}
 </body>
 </html>

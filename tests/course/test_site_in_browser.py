@@ -103,13 +103,29 @@ def test_changing_language_keeps_the_place() -> None:
         assert link.get_attribute("href") == "../../en/lessons/02_gap_cam.html"
 
 
+def index_of_both(folder: Path) -> Path:
+    """What leads to lessons that were run, in both languages."""
+    card = Card("T", "", "fr/a.html", "fr/a.ipynb", None, "", None)
+    write_index(folder / "index.html", [("fr", [card]), ("en", [card])])
+    return folder / "index.html"
+
+
+@pytest.mark.parametrize("colours", RULES)
+def test_axe_finds_no_serious_fault_in_the_index_of_what_was_run(
+    colours: str, tmp_path: Path
+) -> None:
+    with chromium() as browser:
+        page = browser.new_page(color_scheme=colours)
+        page.goto(index_of_both(tmp_path).as_uri())
+        page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
+        assert faults(page, RULES[colours]) == []
+
+
 @pytest.mark.parametrize(("locale", "first"), [("fr-CA", "fr"), ("en-GB", "en"), ("de", "fr")])
 def test_the_readers_language_comes_first_and_the_other_stays_in_reach(
     locale: str, first: str, tmp_path: Path
 ) -> None:
-    card = Card("T", "", "fr/a.html", "fr/a.ipynb", None, "", None)
-    index = tmp_path / "index.html"
-    write_index(index, [("fr", [card]), ("en", [card])])
+    index = index_of_both(tmp_path)
     with chromium() as browser:
         page = browser.new_page(locale=locale, viewport={"width": 390, "height": 800})
         for path in (site() / "index.html", index):
