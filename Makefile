@@ -31,7 +31,7 @@ DEV     := $(VENV)/installed-dev-$(call content,requirements-dev.txt)
 
 .DEFAULT_GOAL := help
 .PHONY: help install run check test test-browser test-cluster lab site student assignments grade gift \
-	badges colab images data messages format pins clean $(if $(TORCH),$(READY) $(DEV))
+	slides badges colab images data messages format pins clean $(if $(TORCH),$(READY) $(DEV))
 
 # What each command uses beside PYTHON and TORCH, which choose what .venv is made of.
 USES_run     := LESSON EDITION PROFILE
@@ -39,6 +39,7 @@ USES_lab     := LESSON EDITION AFRESH
 USES_student := LESSON EDITION
 USES_assignments := LESSON EDITION
 USES_gift    := LESSON EDITION
+USES_slides  := LESSON EDITION
 USES_grade   := FOLDER EDITION
 USES_colab   := LESSON EDITION
 USES_badges  := REPO
@@ -96,6 +97,9 @@ grade: $(READY) ## mark what students handed in; marks.csv goes beside it (FOLDE
 gift: $(READY) ## write the quizzes for Moodle to build/gift/ (LESSON, EDITION)
 	@$(PY) -m course gift --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
 
+slides: $(READY) ## write the lessons as slides to build/slides/ (LESSON, EDITION)
+	@$(PY) -m course slides --language $(EDITION) $(if $(LESSON),--lesson $(LESSON))
+
 badges: $(READY) ## write the repository's address where it is shown: badges, first cells, citation (REPO)
 	@test -n '$(REPO)' || { \
 	  echo "Say which repository on GitHub: make badges REPO=owner/name" >&2; \
@@ -121,7 +125,7 @@ pins: $(DEV) ## choose the newest versions that pyproject.toml allows and write 
 		--output-file requirements.txt pyproject.toml
 
 clean: ## remove what run, site and test made; .venv, data and the records of experiments stay
-	rm -rf build/fr build/en build/student build/assignments build/gift build/site build/site-sources build/links build/browser build/test-* build/index.html
+	rm -rf build/fr build/en build/student build/assignments build/gift build/slides build/site build/site-sources build/links build/browser build/test-* build/index.html
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find course course_utils tests -name __pycache__ -prune -exec rm -rf {} +
 

@@ -1,29 +1,62 @@
-"""The commands for teaching a class: assignments, marks, quizzes, a notebook of one's own."""
+"""The commands for teaching a class: assignments, marks, quizzes, slides, parts of a lesson."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from nbformat import NotebookNode
 
 from course.files import REPOSITORY
 from course.grading import grade_folder
 from course.lessons import find_lessons
-from course.notebooks.assignments import write_assignments
-from course.notebooks.gift import write_gift
-from course.notebooks.normaliser import read_notebook, write_notebook
+from course.notebooks import markdown
+from course.notebooks.assignments import CONFIG, assignment
+from course.notebooks.gift import gift, quiz
+from course.notebooks.normaliser import notebook_text, read_notebook, write_notebook
 from course.notebooks.picking import pick
-from course.notebooks.student import without_solutions, write_student_edition
+from course.notebooks.student import without_solutions
+from course.slides import REVEAL, slides
 from course_utils.commands import FAILED, add_command
-from course_utils.i18n import LANGUAGES, _, ngettext
+from course_utils.i18n import LANGUAGES, _, current_language, ngettext, speaking
+from course_utils.whole import write_whole
 
 __all__ = ["add_classroom"]
+
+Files = dict[str, str]
+"""Texts, each by its place below ``build/<command>/<language>/``."""
+
+
+def _student(notebook: NotebookNode, stem: str) -> Files:
+    return {f"{stem}.ipynb": notebook_text(without_solutions(notebook))}
+
+
+def _assignments(notebook: NotebookNode, stem: str) -> Files:
+    text = notebook_text(assignment(notebook))
+    return {f"source/{stem}/{stem}.ipynb": text, "nbgrader_config.py": CONFIG}
+
+
+def _gift(notebook: NotebookNode, stem: str) -> Files:
+    title = markdown.headings(notebook.cells[0].source)[0].text
+    return {f"{stem}.gift": gift(title, quiz(notebook))}
+
+
+def _slides(notebook: NotebookNode, stem: str) -> Files:
+    beside = {
+        f"{REVEAL.name}/{path.relative_to(REVEAL).as_posix()}": path.read_text(encoding="utf-8")
+        for path in REVEAL.rglob("*")
+        if path.is_file()
+    }
+    return {f"{stem}.html": slides(notebook, current_language()), **beside}
 
 
 def add_classroom(commands: Any) -> None:
     """Add these commands to those of ``python -m course``."""
-    for name, about, handler in (
+    for name, about, files in (
         (
             "student",
             _("Write the lessons without their solutions to build/student/."),
@@ -39,13 +72,18 @@ def add_classroom(commands: Any) -> None:
             _("Write the quizzes of the lessons, for Moodle, to build/gift/."),
             _gift,
         ),
+        (
+            "slides",
+            _("Write the lessons as slides, which open without a network, to build/slides/."),
+            _slides,
+        ),
     ):
         written = add_command(
             commands,
             name,
             about,
             f"course {name} --language all",
-            handler,
+            partial(_write, name, files),
             editions=(*LANGUAGES, "all"),
         )
         written.add_argument(
@@ -111,20 +149,23 @@ def _add_pick(commands: Any) -> None:
     )
 
 
-def _student(arguments: argparse.Namespace) -> int:
-    return _say(write_student_edition(REPOSITORY, arguments.language or "fr", arguments.numbers))
-
-
-def _assignments(arguments: argparse.Namespace) -> int:
-    return _say(write_assignments(REPOSITORY, arguments.language or "fr", arguments.numbers))
-
-
-def _gift(arguments: argparse.Namespace) -> int:
-    return _say(write_gift(REPOSITORY, arguments.language or "fr", arguments.numbers))
-
-
-def _say(written: list[Path]) -> int:
-    for path in written:
+def _write(
+    name: str, files: Callable[[NotebookNode, str], Files], arguments: argparse.Namespace
+) -> int:
+    """Write the files of each lesson that was asked for to ``build/<name>/<language>/``."""
+    made: dict[Path, str] = {}
+    for lesson in find_lessons(REPOSITORY, arguments.language or "fr", arguments.numbers):
+        folder = REPOSITORY / "build" / name / lesson.language
+        notebook = read_notebook(lesson.path)
+        try:
+            with speaking(lesson.language):
+                texts = files(notebook, lesson.stem)
+        except ValueError as error:
+            raise ValueError(f"{lesson.path}: {error}") from error
+        made |= {folder / place: text for place, text in texts.items()}
+    for path, text in made.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode("utf-8"))
         print(_("{path}: written").format(path=path.relative_to(REPOSITORY)))
     return 0
 

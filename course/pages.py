@@ -16,14 +16,18 @@ import nbformat
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from course_utils.i18n import _
+from course_utils.i18n import _, current_language
 
 __all__ = [
+    "OFFLINE",
+    "OWN_LANGUAGE_FIRST",
     "Card",
+    "WithMathml",
     "card_of",
     "is_silent_plumbing",
     "mark_stopped",
     "page",
+    "shown",
     "to_mathml",
     "write_index",
 ]
@@ -31,10 +35,9 @@ __all__ = [
 THUMBNAIL_TAG = "thumbnail"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
-# nbconvert's page, less all that it would load from elsewhere; its pictures keep the description
-# that the lesson gives them, and its formulas are the browser's own.
-TEMPLATE = """
-{%- extends 'lab/index.html.j2' -%}
+# For a template of nbconvert's: nothing is loaded from elsewhere, pictures keep the description
+# that the lesson gives them, and formulas are the browser's own.
+OFFLINE = """
 {%- block html_head_js -%}{%- endblock -%}
 {%- block jupyter_widgets -%}{%- endblock -%}
 {%- block html_head_js_mathjax -%}{%- endblock -%}
@@ -58,6 +61,14 @@ TEMPLATE = """
 {%- block data_jpg scoped %}{{ picture(output, 'image/jpeg') }}{% endblock -%}
 """
 
+# For a page with a section in each language: the reader's comes first, and the others stay there.
+OWN_LANGUAGE_FIRST = """<script>
+const own = navigator.languages
+  .map((each) => document.querySelector(`section[lang="${each.slice(0, 2)}"]`))
+  .find(Boolean);
+own?.parentElement.insertBefore(own, document.querySelector("section[lang]"));
+</script>"""
+
 INDEX = """<!DOCTYPE html>
 <html lang="{{ language }}">
 <head>
@@ -66,6 +77,12 @@ INDEX = """<!DOCTYPE html>
 <title>{{ title }}</title>
 <style>
 :root { color-scheme: light dark; }
+html { background: #ffffff; color: #000000; }
+a { color: #005a8f; }
+@media (prefers-color-scheme: dark) {
+  html { background: #131416; color: #cfd0d0; }
+  a { color: #6fbdf0; }
+}
 body { font: 1.05rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; }
 body { padding: 0 1rem; }
 article { display: flex; flex-wrap: wrap; gap: 1.5rem; margin: 2rem 0; }
@@ -78,6 +95,7 @@ nav a { margin-right: 1rem; }
 </style>
 </head>
 <body>
+<main>
 <h1>{{ title }}</h1>
 {% if sections | length > 1 %}
 <nav>{% for language, cards in sections %}
@@ -89,9 +107,9 @@ nav a { margin-right: 1rem; }
 <h2>{{ names[language] }}</h2>
 {% for card in cards %}
 <article>
-<a href="{{ card.page }}">
-{%- if card.picture %}<img src="{{ card.picture }}" alt="{{ card.description }}">{% endif -%}
-</a>
+{% if card.picture %}
+<a href="{{ card.page }}"><img src="{{ card.picture }}" alt="{{ card.description }}"></a>
+{% endif %}
 <div>
 <h3><a href="{{ card.page }}">{{ card.title }}</a></h3>
 {{ card.line | safe }}{% if card.error %}
@@ -103,6 +121,8 @@ nav a { margin-right: 1rem; }
 {% endfor %}
 </section>
 {% endfor %}
+</main>
+{{ own_language_first | safe }}
 </body>
 </html>
 """
@@ -165,11 +185,15 @@ class _Renderer(IPythonRenderer):
         return to_mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", display=True)
 
 
-class _Page(HTMLExporter):
-    """nbconvert's page, with formulas as MathML and nothing fetched from elsewhere."""
+class WithMathml:
+    """For an exporter of nbconvert's: formulas as MathML."""
 
     def markdown2html(self, source: str) -> str:
         return _to_html(source)
+
+
+class _Page(WithMathml, HTMLExporter):
+    """nbconvert's page."""
 
 
 def page(notebook: nbformat.NotebookNode, language: str) -> str:
@@ -183,18 +207,24 @@ def page(notebook: nbformat.NotebookNode, language: str) -> str:
         notebook: the lesson, with its outputs.
         language: of its prose, ``"fr"`` or ``"en"``.
     """
-    shown = nbformat.from_dict(notebook)
-    shown.cells = [cell for cell in shown.cells if not is_silent_plumbing(cell)]
-    for cell in shown.cells:
+    template = "{%- extends 'lab/index.html.j2' -%}" + OFFLINE
+    exporter = _Page(raw_template=template, language_code=language)  # type: ignore[no-untyped-call]
+    html, _resources = exporter.from_notebook_node(shown(notebook))
+    return html
+
+
+def shown(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A copy of an executed lesson with what a page shows of it, and its title in the metadata."""
+    answer = nbformat.from_dict(notebook)
+    answer.cells = [cell for cell in answer.cells if not is_silent_plumbing(cell)]
+    for cell in answer.cells:
         if cell.cell_type == "code":
             cell.outputs = [
                 output for output in cell.outputs if WIDGET not in output.get("data", {})
             ]
-    shown.metadata.pop("widgets", None)
-    shown.metadata["title"] = _opening(shown)[0]
-    exporter = _Page(raw_template=TEMPLATE, language_code=language)  # type: ignore[no-untyped-call]
-    html, _resources = exporter.from_notebook_node(shown)
-    return html
+    answer.metadata.pop("widgets", None)
+    answer.metadata["title"] = _opening(answer)[0]
+    return answer
 
 
 def is_silent_plumbing(cell: nbformat.NotebookNode) -> bool:
@@ -250,10 +280,11 @@ def write_index(path: Path, sections: Sequence[tuple[str, Sequence[Card]]]) -> N
     """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     html = environment.from_string(INDEX).render(
-        language=sections[0][0] if len(sections) == 1 else "en",
+        language=current_language(),
         title=_("Convolutional networks in PyTorch: the lessons"),
         names={"fr": "Français", "en": "English"},
         sections=sections,
+        own_language_first=OWN_LANGUAGE_FIRST,
     )
     path.write_text(html, encoding="utf-8")
 

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from course.lessons import find_lessons
 from course.notebooks.exercises import Exercise, exercises
-from course.notebooks.normaliser import read_notebook, write_notebook
 from course.notebooks.student import without_solutions
-from course_utils.i18n import ngettext, speaking
-from course_utils.whole import write_whole
+from course_utils.i18n import ngettext
 
-__all__ = ["assignment", "checkers_module", "write_assignments"]
+__all__ = ["CONFIG", "assignment", "checkers_module"]
 
 _CHECKERS = re.compile(r"^from course_utils\.checks import (\w+) as check$", re.MULTILINE)
 
 # For nbgrader, where a teacher has it: run there, it makes and marks the same notebooks.
-_CONFIG = """\
+CONFIG = """\
 c = get_config()  # noqa: F821
 # The stubs are the lessons' own, and the first cells may train for minutes.
 c.GenerateAssignment.preprocessors = [
@@ -29,6 +24,8 @@ c.GenerateAssignment.preprocessors = [
     for name in ("LockCells", "ComputeChecksums", "SaveCells", "CheckCellMetadata")
 ]
 c.Execute.timeout = 1200
+# A student who takes a cell out that marks takes no mark out.
+c.OverwriteCells.add_missing_cells = True
 """
 
 
@@ -93,32 +90,3 @@ def _about(name: str, *, solution: bool = False, grade: bool = False, points: in
         "task": False,
     }
     return said | ({"points": points} if grade else {})
-
-
-def write_assignments(
-    root: Path, language: str, numbers: Sequence[int] | None = None
-) -> list[Path]:
-    """Write assignments to ``build/assignments/<language>/source/``, as nbgrader has them.
-
-    Args:
-        root: the folder of the course.
-        language: ``"fr"``, ``"en"`` or ``"all"``.
-        numbers: only the lessons with these numbers; all by default.
-
-    Returns:
-        The notebooks written.
-
-    Raises:
-        ValueError: there is no such language or lesson, or a file is not a notebook.
-        OSError: the folder cannot be written.
-    """
-    written = []
-    for lesson in find_lessons(root, language, numbers):
-        course = root / "build" / "assignments" / lesson.language
-        path = course / "source" / lesson.stem / lesson.path.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with speaking(lesson.language):
-            write_notebook(path, assignment(read_notebook(lesson.path)))
-        write_whole(course / "nbgrader_config.py", _CONFIG.encode("utf-8"))
-        written.append(path)
-    return written

@@ -5,20 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 from nbformat import NotebookNode
 
-from course.lessons import find_lessons
-from course.notebooks import markdown
-from course.notebooks.normaliser import read_notebook
 from course_utils.i18n import _
-from course_utils.whole import write_whole
 
-__all__ = ["Option", "Question", "gift", "quiz", "write_gift"]
+__all__ = ["Option", "Question", "gift", "quiz"]
 
 _SECTION = re.compile(r"^## Quiz\b.*?$(.*?)(?=^##? |\Z)", re.MULTILINE | re.DOTALL)
 _QUESTION = re.compile(r"^\*\*(\d+)\. (.*?)\*\*$", re.MULTILINE | re.DOTALL)
@@ -136,33 +131,3 @@ def _shown(text: str) -> str:
 
 def _escaped(text: str) -> str:
     return re.sub(f"[{re.escape(_MARKS)}]", lambda mark: "\\" + mark[0], text)
-
-
-def write_gift(root: Path, language: str, numbers: Sequence[int] | None = None) -> list[Path]:
-    """Write the quiz of each lesson to ``build/gift/<language>/``.
-
-    Args:
-        root: the folder of the course.
-        language: ``"fr"``, ``"en"`` or ``"all"``.
-        numbers: only the lessons with these numbers; all by default.
-
-    Returns:
-        The files written.
-
-    Raises:
-        ValueError: there is no such language or lesson, or a quiz cannot be read.
-        OSError: the folder cannot be written.
-    """
-    written = []
-    for lesson in find_lessons(root, language, numbers):
-        path = root / "build" / "gift" / lesson.language / f"{lesson.stem}.gift"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        notebook = read_notebook(lesson.path)
-        title = markdown.headings(notebook.cells[0].source)[0].text
-        try:
-            text = gift(title, quiz(notebook))
-        except ValueError as error:
-            raise ValueError(f"{lesson.path}: {error}") from error
-        write_whole(path, text.encode("utf-8"))
-        written.append(path)
-    return written

@@ -10,6 +10,7 @@ import base64
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from course_utils.datasets import Dataset, load
+from course.files import REPOSITORY
+from course.lessons import find_lessons
+from course.notebooks.dependencies import needed
+from course.notebooks.normaliser import read_notebook
+from course_utils.datasets import load
 from course_utils.datasets.digit_sheets import digit_sheet
 from course_utils.datasets.digits import native_digits
 from course_utils.degradation import Spec
 from course_utils.degradation.references import references
-from course_utils.models import GapNet, cifar_net, convolutionalise, digit_classifier, gap_net
+from course_utils.i18n import speaking
+from course_utils.models import GapNet, cifar_net, convolutionalise
 from course_utils.models.blocks import ConvBNReLU, Shortcut
 from course_utils.models.digit_classifier import WINDOW
-from course_utils.training import evaluate, fit
+from course_utils.training import evaluate
 from course_utils.whole import write_whole
 
-__all__ = ["FOLDER", "classifier_windows", "make_explorables", "stored_data", "stored_network"]
+__all__ = ["FOLDER", "after_cell", "make_explorables", "stored_data", "stored_network"]
 
 FOLDER = Path(__file__).parent / "static" / "explorables"
 _OF_EACH_CLASS = 6  # digits that a reader can place
@@ -100,14 +106,12 @@ def stored_network(name: str) -> nn.Sequential:
 
 def _class_maps() -> dict[str, Any]:
     """Lesson 2's first network with global average pooling, and digits to make scenes of."""
-    scenes = load("digit_scenes", n_train=4000, n_test=1500)
-    torch.manual_seed(0)
-    net = gap_net()
-    fit(net, scenes, epochs=10, learning_rate=0.1, augmentation="crop", evaluate="never")
+    lesson = after_cell(2, "train", seeds=[0])
+    net, scenes = lesson["net"], lesson["scenes"]
     images, labels = native_digits()[1]  # of the test: training has not seen them
     inks = [_levels(images[labels == c][:_OF_EACH_CLASS]) for c in range(10)]
     return {
-        "network": _packed(_gap_layers(net.cpu())),
+        "network": _packed(_gap_layers(net)),
         "mean": scenes.train.mean.flatten().tolist(),
         "std": scenes.train.std.flatten().tolist(),
         "error": round(evaluate(net, scenes.test, device="cpu").error, 4),
@@ -117,15 +121,12 @@ def _class_maps() -> dict[str, Any]:
 
 def _sliding_window() -> dict[str, Any]:
     """Lesson 1's classifier, its dense layers as convolutions, and sheets to slide it over."""
-    windows = classifier_windows()
-    torch.manual_seed(0)
-    net = digit_classifier()
-    fit(net, windows, epochs=15, learning_rate=0.05, augmentation="crop", evaluate="never")
-    layers = list(convolutionalise(net.cpu(), (1, WINDOW, WINDOW)))
-    sheets = [digit_sheet(windows.test, seed) for seed in range(_SHEETS)]
+    lesson = after_cell(1, "classifier")
+    layers = list(convolutionalise(lesson["classifier"], (1, WINDOW, WINDOW)))
+    sheets = [digit_sheet(lesson["windows"].test, seed) for seed in range(_SHEETS)]
     return {
         "network": _packed(_described(layers)),
-        "error": round(evaluate(net, windows.test, device="cpu").error, 4),
+        "error": round(lesson["error"], 4),
         "sheets": [
             {
                 "ink": _encoded((255 * sheet.image).round().to(torch.uint8).numpy()),
@@ -138,20 +139,24 @@ def _sliding_window() -> dict[str, Any]:
     }
 
 
-def classifier_windows() -> Dataset:
-    """The digits that lesson 1's classifier learns: 16 pixels a side, and a margin of paper."""
-    digits = load("digits", size=16)
-    margin = (WINDOW - 16) // 2
-    train, test = (
-        replace(
-            split,
-            images=F.pad(split.images, (margin,) * 4),
-            mean=torch.zeros(1),
-            std=torch.ones(1),
-        )
-        for split in (digits.train, digits.test)
-    )
-    return replace(digits, train=train, test=test)
+def after_cell(number: int, cell: str, **parameters: object) -> dict[str, Any]:
+    """The names that a cell of a lesson leaves, run with the cells that it needs and no other.
+
+    Args:
+        number: of the lesson.
+        cell: its id.
+        parameters: other values for names of the cell tagged ``parameters``.
+    """
+    (lesson,) = find_lessons(REPOSITORY, "en", [number])
+    cells = read_notebook(lesson.path).cells
+    sources = [each.source if each.cell_type == "code" else "" for each in cells]
+    names: dict[str, Any] = {}
+    with speaking(lesson.language), redirect_stdout(None):
+        for place in needed(sources, [[each.id for each in cells].index(cell)]):
+            exec(compile(sources[place], f"<{lesson.stem} {cells[place].id}>", "exec"), names)
+            if "parameters" in cells[place].metadata.get("tags", []):
+                names |= parameters
+    return names
 
 
 def _gap_layers(net: GapNet) -> Iterator[tuple[nn.Conv2d, dict[str, Any]]]:

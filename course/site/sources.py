@@ -12,7 +12,7 @@ import nbformat
 
 from course.address import repository, site_address
 from course.lessons import LessonFile, find_lessons
-from course.pages import card_of
+from course.pages import OWN_LANGUAGE_FIRST, card_of
 from course.site.gallery import Picture, read_pictures, write_gallery
 from course.site.reading import exercises_in, minutes_of, prepared
 from course.site.reference import write_reference
@@ -120,7 +120,12 @@ def write_front_page(site: Path, cards: Mapping[str, Sequence[LessonCard]]) -> P
         editions.append((language, words, lessons))
     address = site_address(repository())
     for name, path in {"front.html": page, "404.html": site / "404.html"}.items():
-        html = _TEMPLATES.get_template(name).render(editions=editions, address=address)
+        html = _TEMPLATES.get_template(name).render(
+            editions=editions,
+            address=address,
+            names=LANGUAGE_NAMES,
+            own_language_first=OWN_LANGUAGE_FIRST,
+        )
         path.write_text(html, encoding="utf-8")
     return page
 

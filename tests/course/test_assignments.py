@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from handing_in import written
 
-from course import classroom, cli
 from course.files import REPOSITORY
 from course.lessons import LessonFile, find_lessons
 from course.notebooks.assignments import assignment
@@ -68,12 +67,13 @@ def test_the_locked_cell_takes_the_checkers_anew_and_raises_nothing(
 def test_the_command_writes_a_course_for_nbgrader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(REPOSITORY / "notebooks" / "en", tmp_path / "notebooks" / "en")
-    monkeypatch.setattr(classroom, "REPOSITORY", tmp_path)
-    assert cli.main(["assignments", "--language", "en", "--lesson", "1"]) == 0
-    course = tmp_path / "build" / "assignments" / "en"
+    course = written("assignments", LESSON_1, tmp_path, monkeypatch)
     assert read_notebook(course / "source" / "01_conv_1x1" / "01_conv_1x1.ipynb").cells
-    settings = SimpleNamespace(GenerateAssignment=SimpleNamespace(), Execute=SimpleNamespace())
+    settings = SimpleNamespace(
+        GenerateAssignment=SimpleNamespace(),
+        Execute=SimpleNamespace(),
+        OverwriteCells=SimpleNamespace(),
+    )
     text = (course / "nbgrader_config.py").read_text(encoding="utf-8")
     exec(text, {"get_config": lambda: settings})
     # It would put one text of its own in the place of every stub.

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from course.site import sources
-from course.site.explorables import classifier_windows, stored_data, stored_network
+from course.site.explorables import after_cell, stored_data, stored_network
 from course.site.sources import EXPLORABLES
 from course_utils.datasets import load
-from course_utils.models import cifar_net
+from course_utils.models import cifar_net, convolutionalise
 from course_utils.models.convolutionalise import sliding_window
+from course_utils.models.digit_classifier import WINDOW
 
 PAGES = Path(sources.__file__).parent / "templates" / "explorables"
 SCRIPTS = Path(sources.__file__).parent / "static" / "explorables"
@@ -53,14 +54,20 @@ def test_the_stored_network_of_the_maps_reads_scenes_that_it_never_saw() -> None
     assert share < 0.05
 
 
-def test_the_stored_classifier_reads_the_digits_that_it_never_saw() -> None:
-    test = classifier_windows().test
+@pytest.mark.slow
+def test_the_cell_of_the_lesson_gives_the_stored_classifier() -> None:
+    lesson = after_cell(1, "classifier")
+    test = lesson["windows"].test
+    again = convolutionalise(lesson["classifier"], (1, WINDOW, WINDOW))
     net = stored_network("sliding_window")
+    # Another number of threads leaves a correlation of 0.998; a rate less by a five-hundredth, an
+    # epoch less, another order of the images or bf16 leave 0.94 or less.
+    weights = [torch.cat([each.flatten() for each in one.parameters()]) for one in (net, again)]
+    assert torch.corrcoef(torch.stack(weights).detach())[0, 1] > 0.98
     with torch.no_grad():
         answers = net(test.images)[:, :, 0, 0]
     error = (answers.argmax(1) != test.labels).double().mean().item()
     assert error == pytest.approx(stored_data("sliding_window")["error"], abs=1 / len(test))
-    assert error < 0.05
     # Asked about every window at once, it gives what it gives for each of them.
     sheet = torch.zeros(1, 1, 40, 30)
     sheet[0, 0, 8:28, 4:24] = test.images[0, 0]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 from html import unescape
 from pathlib import Path
 
 import pytest
+from handing_in import written
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-from course import classroom, cli
 from course.files import REPOSITORY
 from course.lessons import LessonFile, find_lessons
 from course.notebooks.gift import Option, Question, gift, quiz
@@ -109,12 +108,10 @@ def test_a_quiz_that_moodle_could_not_mark_is_refused(text: str, words: str) -> 
         asked(text)
 
 
-def test_the_command_writes_a_file_for_each_lesson(
+def test_the_command_writes_the_quiz_of_the_lesson(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(REPOSITORY / "notebooks" / "en", tmp_path / "notebooks" / "en")
-    monkeypatch.setattr(classroom, "REPOSITORY", tmp_path)
-    assert cli.main(["gift", "--language", "en", "--lesson", "1"]) == 0
-    (written,) = (tmp_path / "build" / "gift").rglob("*.gift")
-    assert written.name == "01_conv_1x1.gift"
-    assert "$CATEGORY: $course$/top/1. The 1×1 convolution\n" in written.read_text("utf-8")
+    (lesson,) = find_lessons(REPOSITORY, "en", [1])
+    (path,) = written("gift", lesson, tmp_path, monkeypatch).iterdir()
+    assert path.name == "01_conv_1x1.gift"
+    assert "$CATEGORY: $course$/top/1. The 1×1 convolution\n" in path.read_text("utf-8")

@@ -1,6 +1,7 @@
 """The web edition in Chromium: axe finds no serious fault, in the light and in the dark."""
 
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
@@ -8,6 +9,9 @@ from browser import chromium, needs_chromium
 from built_site import pages, site
 from PIL import Image
 from playwright.sync_api import Page
+
+from course.pages import Card, write_index
+from course_utils.i18n import LANGUAGES
 
 pytestmark = [needs_chromium, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -97,6 +101,41 @@ def test_changing_language_keeps_the_place() -> None:
         page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
         link.focus()
         assert link.get_attribute("href") == "../../en/lessons/02_gap_cam.html"
+
+
+def index_of_both(folder: Path) -> Path:
+    """What leads to lessons that were run, in both languages."""
+    card = Card("T", "", "fr/a.html", "fr/a.ipynb", None, "", None)
+    write_index(folder / "index.html", [("fr", [card]), ("en", [card])])
+    return folder / "index.html"
+
+
+@pytest.mark.parametrize("colours", RULES)
+def test_axe_finds_no_serious_fault_in_the_index_of_what_was_run(
+    colours: str, tmp_path: Path
+) -> None:
+    with chromium() as browser:
+        page = browser.new_page(color_scheme=colours)
+        page.goto(index_of_both(tmp_path).as_uri())
+        page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
+        assert faults(page, RULES[colours]) == []
+
+
+@pytest.mark.parametrize(("locale", "first"), [("fr-CA", "fr"), ("en-GB", "en"), ("de", "fr")])
+def test_the_readers_language_comes_first_and_the_other_stays_in_reach(
+    locale: str, first: str, tmp_path: Path
+) -> None:
+    index = index_of_both(tmp_path)
+    with chromium() as browser:
+        page = browser.new_page(locale=locale, viewport={"width": 390, "height": 800})
+        for path in (site() / "index.html", index):
+            page.goto(path.as_uri())
+            sections = page.locator("section[lang]").evaluate_all("all => all.map(one => one.lang)")
+            assert sections == sorted(LANGUAGES, key=lambda each: each != first)
+            for language in LANGUAGES:
+                box = page.locator(f"nav a[hreflang={language}]").bounding_box()
+                assert box["y"] + box["height"] < 800  # without scrolling
+            assert page.url == path.as_uri()
 
 
 def test_no_figure_glares_in_the_dark() -> None:

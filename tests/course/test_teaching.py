@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -21,9 +22,9 @@ FOLD = "<details>\n<summary>Hint</summary>\n\nWords that nobody reads at first.\
 STUB = "def half(x): ...\n\n\ncheck.check_half(half)"
 
 
-def page(language: str) -> str:
+def page(language: str, results: Path = RESULTS) -> str:
     with speaking(language):
-        counted = guide(find_lessons(REPOSITORY, language), RESULTS)
+        counted = guide(find_lessons(REPOSITORY, language), results)
         return _TEMPLATES.get_template(f"teaching.{language}.md").render(counted)
 
 
@@ -73,6 +74,26 @@ def test_minutes_are_those_of_words_of_cells_and_of_exercises(
     assert session["minutes"] == 2 + 1 + 1 + 15  # the exercise's own ten words begin a minute
     (lesson,) = counted["lessons"]
     assert (lesson["points"], lesson["solving"], lesson["computing"]) == (2, 15, 3)
+
+
+@pytest.mark.parametrize(("language", "mark", "unit"), [("fr", ",", "Go"), ("en", ".", "GB")])
+def test_the_table_has_the_memory_of_each_lesson_that_was_measured(
+    language: str, mark: str, unit: str, tmp_path: Path
+) -> None:
+    stems = [lesson.stem for lesson in find_lessons(REPOSITORY, language)]
+    peaks = {stem: 1_500_000_000 + 10**9 * place for place, stem in enumerate(stems)}
+    said = {stem: f"{1 + place}{mark}5 {unit}" for place, stem in enumerate(stems)}
+    for measured, shown in (
+        ([], []),
+        (stems[1:], ["–", *(said[stem] for stem in stems[1:])]),
+        (stems, list(said.values())),
+    ):
+        results = json.dumps({"peak_bytes": {stem: peaks[stem] for stem in measured}})
+        (tmp_path / "lessons_time.json").write_text(results, encoding="utf-8")
+        lines = page(language, tmp_path).split("\n## ")[1].splitlines()
+        head, rule, *rows = [re.findall(r"[^|]+", line) for line in lines if line[:1] == "|"]
+        assert {len(row) for row in (head, rule, *rows)} == {7 if measured else 6}
+        assert [row[6].strip() for row in rows if measured] == shown
 
 
 def test_a_plan_for_a_section_that_is_gone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

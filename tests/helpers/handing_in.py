@@ -1,16 +1,29 @@
-"""What students hand in: a lesson's assignment solved, left blank, or answered wrongly."""
+"""What a class is given, and hands in: an assignment solved, left blank, or answered wrongly."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
+import pytest
 from nbformat import NotebookNode
 
+from course import classroom, cli
 from course.lessons import LessonFile
 from course.notebooks.assignments import assignment
 from course.notebooks.exercises import exercises
 from course.notebooks.normaliser import read_notebook
 from course_utils.i18n import speaking
+
+
+def written(command: str, lesson: LessonFile, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that a command for a class writes, in a copy of the course with that edition."""
+    shutil.copytree(lesson.path.parent, root / "notebooks" / lesson.language)
+    monkeypatch.setattr(classroom, "REPOSITORY", root)
+    arguments = ["--language", lesson.language, "--lesson", str(lesson.number)]
+    assert cli.main([command, *arguments]) == 0
+    return root / "build" / command / lesson.language
 
 
 def handed_in(lesson: LessonFile, answers: Mapping[str, str] | None = None) -> NotebookNode:
