@@ -52,14 +52,14 @@ class Head:
 
 
 def run_to_head(
-    model: nn.Module, images: Tensor, entry: str | int | None = None
+    model: nn.Module,
+    images: Tensor,
+    entry: str | int | None = None,
+    grid: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Head]:
     """Run ``model`` once and say what was pooled, and by which linear layer it was read.
 
-    Args:
-        model: a classifier, in evaluation mode.
-        images: ``(B, C_in, H, W)``.
-        entry: where the logits are in what the model answers, if that is not a tensor.
+    The arguments are those of :func:`course_utils.cam.class_activation_maps`.
 
     Returns:
         The logits, ``B * C`` values, and the model's head.
@@ -85,7 +85,7 @@ def run_to_head(
     names = {
         module: name.replace("_orig_mod.", "") for name, module in model.named_modules() if name
     }
-    return logits, _find_head(tracer.ways.get(logits), logits, images, names)
+    return logits, _find_head(tracer.ways.get(logits), logits, images, names, grid)
 
 
 def logits_of(answer: Any, entry: str | int | None) -> Tensor:
@@ -132,7 +132,7 @@ class _Way:
     each a linear layer or the name of another operation.
     """
 
-    features: Tensor | None  # (B, K, h, w); None if a linear layer read something else
+    features: Tensor | None  # (B, K, h, w), or (B, K, N) of tokens; None if it is not known
     left: int = 1
     layer: nn.Module | None = None  # the module that had run last when the features were there
     is_output: bool = False  # whether that module returned the features themselves
@@ -212,7 +212,7 @@ def _averaged(call: _Call, way: _Way) -> _Way | None:
         return None
     is_whole = source.numel() == features.numel() and source.shape[-1] == features.shape[-1]
     if is_whole and dims == list(range(1, source.dim() - 1)):  # (B, h, w, K), or (B, h * w, K)
-        way = replace(way, features=features.movedim(-1, 1), left=features.shape[1:3].numel())
+        way = replace(way, features=features.movedim(-1, 1), left=features.shape[1:-1].numel())
     elif way.left % source.shape[dims[0] :].numel():
         return None
     number = math.prod(source.shape[dim] for dim in dims)
@@ -430,9 +430,10 @@ class _HeadTracer(OperationWatcher):
             return None
         if operation in (aten.addmm, aten.mm):
             return _Way(None)
-        if operation is aten.unsqueeze and source.dim() == 3:
-            return _Way(None, left=2)  # a row of tokens that is no map, if it comes to be averaged
-        if source.dim() != 4 or not (averages or _has_extent(source)):
+        # Pooling in one dimension lays a row of tokens out in two; a single one has no place.
+        is_row = source.dim() == 3 and min(source.shape[1:]) > 1
+        is_row &= averages or operation is aten.unsqueeze
+        if not is_row and (source.dim() != 4 or not (averages or _has_extent(source))):
             return None
         maker = self._makers.get(source)
         return _Way(
@@ -464,7 +465,11 @@ _ACTIVATIONS = {
 
 
 def _find_head(
-    way: _Way | None, logits: Tensor, images: Tensor, names: Mapping[nn.Module, str]
+    way: _Way | None,
+    logits: Tensor,
+    images: Tensor,
+    names: Mapping[nn.Module, str],
+    grid: tuple[int, int] | None,
 ) -> Head:
     """The features and the linear layer that made the logits; ``HeadError`` says why not."""
     linear = way.steps[0] if way is not None and len(way.steps) == 1 else None
@@ -480,18 +485,10 @@ def _find_head(
                 "layer; course_utils.gradient_maps approximates them where a layer keeps positions."
             ).format(reason=_why_not(way, names))
         )
-    features, weight = way.features, linear.weight
-    if (
-        features.shape[:2] != (len(images), weight.shape[1])
-        or logits.numel() != len(images) * weight.shape[0]
-    ):
-        raise ValueError(
-            _(
-                "The model pools features of shape {features} and answers {output} for {images} "
-                "images: expected one row of pooled features and one row of logits for each image."
-            ).format(features=tuple(features.shape), output=tuple(logits.shape), images=len(images))
-        )
+    features = way.features
     layer = None if way.layer is None else names.get(way.layer)
+    if features.dim() == 3 or grid is not None:
+        features = _on_a_grid(features.flatten(2), images, grid)
     if features is images:
         layer, feature_layer = "", "images"
     elif layer is None:
@@ -502,7 +499,7 @@ def _find_head(
         feature_layer = _("after {layer}").format(layer=layer)
     return Head(
         features.dequantize() if features.is_quantized else features,
-        weight,
+        linear.weight,
         linear.bias,
         feature_layer,
         _linear_name(linear, names),
@@ -510,6 +507,25 @@ def _find_head(
         linear.is_quantized,
         layer,
     )
+
+
+def _on_a_grid(tokens: Tensor, images: Tensor, grid: tuple[int, int] | None) -> Tensor:
+    """Tokens ``(B, K, N)`` as maps: on the grid told, or on one of the images' proportions.
+
+    Of such grids, the next larger one has 3 cells more at least: none takes in a class's token.
+    """
+    number, (height, width) = tokens.shape[2], images.shape[2:]
+    side = math.isqrt(number * height // width)
+    rows, columns = grid or (side, side * width // height)
+    if rows * columns != number:
+        raise HeadError(
+            _(
+                "The head averages {number} positions, and a grid of {rows}×{columns} has {cells}: "
+                "grid=(rows, columns) says how they lie, unless some are tokens without a place, "
+                "as the class's own."
+            ).format(number=number, rows=rows, columns=columns, cells=rows * columns)
+        )
+    return tokens.reshape(*tokens.shape[:2], rows, columns)
 
 
 def _linear_name(linear: _Linear, names: Mapping[nn.Module, str]) -> str:

@@ -153,6 +153,15 @@ HEADS = {
     "matrix product, bias in place": lambda f, fc: (average(f) @ fc.weight.T).add_(fc.bias),
     "addmm": lambda f, fc: torch.addmm(fc.bias, average(f), fc.weight.T),
     "baddbmm": lambda f, fc: torch.baddbmm(fc.bias, average(f)[None], fc.weight.T[None])[0],
+    "tokens": lambda f, fc: fc(f.flatten(2).mT.contiguous().mean(1)),
+    "tokens summed": lambda f, fc: fc(f.flatten(2).mT.contiguous().sum(1) / 49),
+    "tokens, positions last": lambda f, fc: fc(f.flatten(2).sigmoid().logit().mean(2)),
+    "tokens pooled in one dimension": lambda f, fc: fc(
+        F.adaptive_avg_pool1d(f.flatten(2).mT.contiguous().mT, 1)[..., 0]
+    ),
+    "tokens beside the class's": lambda f, fc: fc(
+        torch.cat([f[..., 0, :1], f.flatten(2)], 2).mT[:, 1:].mean(1)
+    ),
     "factors": lambda f, fc: fc(average(f) * 3 / 3) * 2 / torch.tensor(2.0),
 }
 
@@ -169,6 +178,50 @@ def test_every_way_to_write_average_pooling_then_linear_is_recognised(head):
     assert cam.linear_layer == "fc"
     with torch.inference_mode():
         assert torch.equal(class_activation_maps(net, x).maps, cam.maps)
+
+
+class Mixer(nn.Module):
+    """Patches as tokens, mixed with one another and averaged."""
+
+    def __init__(self, tokens):
+        super().__init__()
+        self.patches, self.norm = nn.Conv2d(3, 6, 4, stride=4), nn.LayerNorm(6)
+        self.mixing, self.fc = nn.Linear(tokens, tokens), nn.Linear(6, 5)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).mT
+        x = x + self.mixing(x.mT).mT
+        return self.fc(self.norm(x).mean(1))
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (2, 6), (4, 6), (8, 5)])
+def test_tokens_lie_on_the_grid_of_the_images_proportions(grid):
+    net = Mixer(grid[0] * grid[1]).double()
+    seen = []
+    net.norm.register_forward_hook(lambda _net, _args, out: seen.append(out))
+    x = torch.randn(2, 3, 4 * grid[0], 4 * grid[1], dtype=torch.float64)
+    cam = class_activation_maps(net, x)
+    assert relative_difference(cam) < 1e-12
+    by_hand = net.fc(seen[0]).detach().mT.unflatten(2, grid)
+    torch.testing.assert_close(cam.maps, by_hand)
+    with pytest.raises(ValueError, match="have no places to be found"):
+        cam.resized(8, geometry="true")
+
+
+def test_tokens_of_another_grid_are_told_theirs():
+    net, x = Net(lambda f, fc: fc(f.flatten(2)[..., 1:].mT.mean(1))).double(), images().double()
+    with pytest.raises(ValueError, match=r"48 positions, and a grid of 6×6 has 36: grid=\("):
+        class_activation_maps(net, x)
+    with pytest.raises(ValueError, match="48 positions, and a grid of 4×4 has 16"):
+        class_activation_maps(net, x, grid=(4, 4))
+    with pytest.raises(TypeError):
+        class_activation_maps(net, x, grid=(6, 8.0))
+    cam = class_activation_maps(net, x, grid=(6, 8))
+    assert cam.maps.shape == (2, 5, 6, 8)
+    assert relative_difference(cam) < 1e-12
+    features = net.eval().features(x).detach().flatten(2)[..., 1:]
+    by_hand = torch.einsum("ck,bkn->bcn", net.fc.weight, features) + net.fc.bias[:, None]
+    torch.testing.assert_close(cam.maps.flatten(2), by_hand.detach())
 
 
 def test_a_factor_is_part_of_the_map():
@@ -386,9 +439,12 @@ REFUSED = {
     "live dropout": (lambda f, fc: fc(F.dropout(average(f))), 6, "operation `mul`"),
     "softmax": (lambda f, fc: fc(average(f)).softmax(1), 6, "`softmax` follows .* `fc`"),
     "ReLU after": (lambda f, fc: F.relu(fc(average(f))), 6, "`relu` follows .* `fc`"),
-    "tokens without a grid": (
-        lambda f, fc: fc(F.adaptive_avg_pool1d(f.flatten(2).clone().sort(2).values, 1)[..., 0]),
-        6, "not the global average",
+    "tokens with the class's": (
+        lambda f, fc: fc(torch.cat([f[..., 0, :1], f.flatten(2)], 2).mT.mean(1)),
+        6, "averages 50 positions, and a grid of 7×7 has 49",
+    ),
+    "the class's token": (
+        lambda f, fc: fc(f.flatten(2).mT[:, :1].mean(1)), 6, "not the global average",
     ),
     "positions do not count alike": (
         lambda f, fc: fc(torch.einsum("bchw,hw->bc", f, torch.rand(7, 7))), 6, "position of",
