@@ -359,7 +359,8 @@ def class_activation_maps(
             ).format(h=h, w=w),
             stacklevel=2,
         )
-    source = Source(model, head.layer, tuple(images.shape[1:]), (h, w))
+    layer = head.layer if head.is_in_place else None
+    source = Source(model, layer, tuple(images.shape[1:]), (h, w))
     return CAM(maps, logits, head.feature_layer, head.linear_layer, bias, error, source=source)
 
 

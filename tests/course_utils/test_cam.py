@@ -12,6 +12,7 @@ import torchvision
 from torch import Tensor, nn
 
 from course_utils.cam import CAM, class_activation_maps
+from course_utils.head import _HeadTracer
 
 pytestmark = pytest.mark.filterwarnings("ignore:The maps are only")
 
@@ -222,6 +223,97 @@ def test_tokens_of_another_grid_are_told_theirs():
     features = net.eval().features(x).detach().flatten(2)[..., 1:]
     by_hand = torch.einsum("ck,bkn->bcn", net.fc.weight, features) + net.fc.bias[:, None]
     torch.testing.assert_close(cam.maps.flatten(2), by_hand.detach())
+
+
+class Borrowing(nn.Module):
+    """A convolution whose weights are used by a function, once for the features and once after."""
+
+    def __init__(self, kernel=3):
+        super().__init__()
+        self.features, self.conv = nn.Conv2d(3, 4, 3, stride=2), nn.Conv2d(4, 6, kernel)
+        self.last = nn.Conv2d(6, 5, 1)
+
+    def forward(self, x):
+        x = F.conv2d(self.features(x), self.conv.weight, self.conv.bias, padding=1).relu()
+        x = F.conv2d(x.mean((2, 3), keepdim=True), self.last.weight, self.last.bias)
+        return x.flatten(1)
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 5])
+def test_weights_that_a_function_uses_count_and_claim_no_places(kernel):
+    net, x = Borrowing(kernel).double(), images().double()
+    cam = class_activation_maps(net, x)
+    assert relative_difference(cam) < 1e-12
+    features = F.conv2d(net.features(x), net.conv.weight, net.conv.bias, padding=1).relu()
+    by_hand = F.conv2d(features, net.last.weight, net.last.bias)
+    torch.testing.assert_close(cam.maps, by_hand.detach())
+    assert (cam.feature_layer, cam.linear_layer) == ("after features", "last")
+    # The cells are where the function put them, and not where the module before it had them.
+    with pytest.raises(ValueError, match="No module of the model gives the features"):
+        cam.resized(20, geometry="true")
+
+
+def test_a_network_met_before_is_watched_from_its_features_on(monkeypatch):
+    seen = []
+    follow = _HeadTracer.watch
+
+    def watch(tracer, func, *rest):
+        seen.append(func.overloadpacket)
+        follow(tracer, func, *rest)
+
+    monkeypatch.setattr(_HeadTracer, "watch", watch)
+    net, x = Net(lambda f, fc: fc(average(f))), images()
+    convolution, maps = torch.ops.aten.convolution, []
+    for is_whole in (True, False, False):
+        maps.append(class_activation_maps(net, x).maps)
+        assert (convolution in seen, torch.ops.aten.addmm in seen) == (is_whole, True)
+        seen.clear()
+    assert torch.equal(maps[0], maps[1])
+    class_activation_maps(net, images(3))  # of another shape
+    assert convolution in seen
+    assert global_hooks() == 0
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
+
+
+def early(f, fc, kept):
+    """Logits with a part that was made before the features were there."""
+    return fc(average(f)) + kept[-1]
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (lambda f, fc, _kept: fc(F.relu(average(f.abs()))), "activation `relu`"),
+        (lambda f, fc, _kept: fc(average(f)).softmax(1), "`softmax` follows"),
+        (lambda f, fc, _kept: fc(f.amax((2, 3))), "max pooling"),
+        (early, "`add` follows"),
+    ],
+)
+def test_a_network_that_was_changed_is_watched_as_a_whole_again(head, reason):
+    net, kept = Net(lambda f, fc: fc(average(f))), []
+    net.features[0].register_forward_hook(
+        lambda _net, _args, out: kept.append(F.linear(out.amax((2, 3)), torch.ones(5, 4)))
+    )
+    x = images(1)
+    for _again in range(2):
+        class_activation_maps(net, x)
+    net.head = lambda f, fc: head(f, fc, kept)
+    for _again in range(2):
+        with pytest.raises(ValueError, match=reason):
+            class_activation_maps(net, x)
+
+
+def test_layers_put_in_later_are_found():
+    net, x = Net(lambda f, fc: fc(average(f))), images()
+    before = class_activation_maps(net, x)
+    net.features = nn.Sequential(*net.features, nn.ReLU(), nn.Conv2d(6, 6, 1))
+    net.fc = nn.Linear(6, 7)
+    cam = class_activation_maps(net, x)
+    assert (before.maps.shape[1], cam.maps.shape[1]) == (5, 7)
+    torch.testing.assert_close(
+        cam.maps,
+        F.conv2d(net.eval().features(x), net.fc.weight[..., None, None], net.fc.bias).detach(),
+    )
 
 
 def test_a_factor_is_part_of_the_map():
