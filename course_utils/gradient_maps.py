@@ -165,8 +165,7 @@ def _frozen(model: nn.Module) -> Iterator[None]:
     """Weights without gradients, so that what has one depends on the images."""
     learning = [weight for weight in model.parameters() if weight.requires_grad]
     try:
-        for weight in learning:
-            weight.requires_grad_(False)
+        model.requires_grad_(False)
         yield
     finally:
         for weight in learning:

@@ -17,7 +17,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from operator import mul, truediv
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +52,7 @@ class Head:
     is_in_place: bool = True  # whether they lie where that module's answer does
 
 
-_BEGINS: WeakKeyDictionary[nn.Module, tuple[Any, ...]] = WeakKeyDictionary()
+_BEGINS: weakref.WeakKeyDictionary[nn.Module, tuple[Any, ...]] = weakref.WeakKeyDictionary()
 """After which module a network's features were there, and the shapes of images and features.
 
 It says where to begin to watch, and no more: what is found is followed anew each time.
@@ -66,7 +65,7 @@ def run_to_head(
     entry: str | int | None = None,
     grid: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Head]:
-    """Run ``model`` once and say what was pooled, and by which linear layer it was read.
+    """Run ``model``, anew if it has changed, and say what was pooled and by what it was read.
 
     The arguments are those of :func:`course_utils.cam.class_activation_maps`.
 
@@ -406,21 +405,18 @@ class _HeadTracer(OperationWatcher):
 
         with ExitStack() as stack:
 
-            def begin() -> None:
-                stack.callback(register_module_forward_pre_hook(enter).remove)
-                stack.callback(register_module_forward_hook(leave).remove)
+            def begin(*answered: Any) -> None:
+                stack.enter_context(register_module_forward_pre_hook(enter))
+                stack.enter_context(register_module_forward_hook(leave))
                 stack.enter_context(self)
-
-            def begin_after(*call: Any) -> None:
-                handle.remove()
-                begin()
-                leave(*call)
+                if answered:
+                    handle.remove()
+                    leave(*answered)
 
             if after is None:
                 begin()
             else:
-                handle = after.register_forward_hook(begin_after)
-                stack.callback(handle.remove)
+                handle = stack.enter_context(after.register_forward_hook(begin))
             yield
 
     def watch(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> None:
@@ -478,11 +474,9 @@ class _HeadTracer(OperationWatcher):
     def _begun(self, operation: Any, source: Tensor, before: _Way | None) -> _Way | None:
         """A way that begins at a feature map, or where a linear layer reads something else."""
         averages = operation in _AVERAGES
-        if operation not in _BEGINNINGS or (
-            before is not None and (not averages or before.is_average)
-        ):
+        if operation not in _BEGINNINGS or source.shape[:1] != (self._batch,):
             return None
-        if len(source) != self._batch:
+        if before is not None and (not averages or before.is_average):
             return None
         if operation in (aten.addmm, aten.mm):
             return _Way(None)
@@ -529,13 +523,9 @@ def _find_head(
     grid: tuple[int, int] | None,
 ) -> Head:
     """The features and the linear layer that made the logits; ``HeadError`` says why not."""
-    linear = way.steps[0] if way is not None and len(way.steps) == 1 else None
-    if (
-        way is None
-        or way.features is None
-        or way.pooling != "average"
-        or not isinstance(linear, _Linear)
-    ):
+    steps = way.steps if way is not None and way.pooling == "average" else ()
+    linear = steps[0] if len(steps) == 1 else None
+    if way is None or way.features is None or not isinstance(linear, _Linear):
         raise HeadError(
             _(
                 "{reason}: class activation maps need global average pooling and then one linear "
@@ -568,10 +558,8 @@ def _find_head(
 
 
 def _on_a_grid(tokens: Tensor, images: Tensor, grid: tuple[int, int] | None) -> Tensor:
-    """Tokens ``(B, K, N)`` as maps: on the grid told, or on one of the images' proportions.
-
-    Of such grids, the next larger one has 3 cells more at least: none takes in a class's token.
-    """
+    """Tokens ``(B, K, N)`` as maps: on the grid told, or on one of the images' proportions."""
+    # The next larger grid of these has 3 cells more at the least: none takes in a class's token.
     number, (height, width) = tokens.shape[2], images.shape[2:]
     side = math.isqrt(number * height // width)
     rows, columns = grid or (side, side * width // height)

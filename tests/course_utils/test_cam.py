@@ -125,6 +125,7 @@ HEADS = {
         F.avg_pool2d(f, 7, divisor_override=7).flatten(1) / 7
     ),
     "pooling of rows": lambda f, fc: fc(F.adaptive_avg_pool1d(f.flatten(2), 1)[..., 0]),
+    "a sum of one number beside": lambda f, fc: (fc(average(f)), f.sum().sum())[0],
     "sum over count": lambda f, fc: fc(f.sum((2, 3)) / (f.shape[2] * f.shape[3])),
     "sum times share": lambda f, fc: fc(torch.tensor(1 / 49) * f.sum((2, 3))),
     "sum, then mean": lambda f, fc: fc(f.sum(3).mean(2).div_(7)),
