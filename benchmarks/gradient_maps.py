@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
+from measuring import RESULTS, write
+from report import gradient_maps as table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_utils.datasets import Dataset, load
+from course_utils.experiments.record import describe_machine
 from course_utils.gradient_maps import METHODS, gradient_maps
 from course_utils.localization import max_box_accuracy_v2, pointing_game
 from course_utils.models import gap_net
-from course_utils.tables import Table
 from course_utils.training import fit
 
-WIDTH, SIDE, CLASSES = 48, 16, 10
+WIDTH, SIDE, CLASSES, TESTS = 48, 16, 10, 300
 HEADS: dict[str, Callable[[], nn.Module]] = {
     "flattened, hidden layer": lambda: nn.Sequential(
         nn.MaxPool2d(2), nn.Flatten(), nn.Linear(WIDTH * (SIDE // 2) ** 2, 64), nn.ReLU(),
@@ -43,14 +47,15 @@ HEADS: dict[str, Callable[[], nn.Module]] = {
 
 
 def main() -> None:
-    """Train, judge, and print the table."""
+    """Train, judge, print the table and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--scenes", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--output", type=Path, default=RESULTS / "gradient_maps.json")
     arguments = parser.parse_args()
-    scenes = load("digit_scenes", seed=0, n_train=arguments.scenes, n_test=300)
-    rows = []
+    scenes = load("digit_scenes", seed=0, n_train=arguments.scenes, n_test=TESTS)
+    rows: list[dict[str, Any]] = []
     for seed in arguments.seeds:
         torch.manual_seed(seed)
         net = gap_net(width=WIDTH)
@@ -63,7 +68,15 @@ def main() -> None:
             torch.manual_seed(seed)
             head = trained(make(), maps, scenes.train.labels)
             rows += judged(name, seed, nn.Sequential(features, head).eval(), scenes)
-    print(Table(["head", "seed", "method", "error", "pointing game", "MaxBoxAccV2"], rows))
+    report = {
+        "work": f"maps of the true class on {TESTS} digit scenes, gap_net of width {WIDTH} with "
+        "four heads",
+        "settings": f"{arguments.scenes} scenes to learn from, {arguments.epochs} epochs",
+        "machine": describe_machine() | {"threads": torch.get_num_threads()},
+        "maps": rows,
+    }
+    write(report, arguments.output)
+    print("\n".join(table(report)))
 
 
 def trained(head: nn.Module, maps: Tensor, labels: Tensor) -> nn.Module:
@@ -77,8 +90,8 @@ def trained(head: nn.Module, maps: Tensor, labels: Tensor) -> nn.Module:
     return head
 
 
-def judged(name: str, seed: int, net: nn.Module, scenes: Dataset) -> list[list[object]]:
-    """A row of the table for each method."""
+def judged(name: str, seed: int, net: nn.Module, scenes: Dataset) -> list[dict[str, Any]]:
+    """What is found for each method: shares of the scenes."""
     test, rows = scenes.test, []
     images = test.normalised()
     with torch.no_grad():
@@ -90,8 +103,8 @@ def judged(name: str, seed: int, net: nn.Module, scenes: Dataset) -> list[list[o
         pointing = float(pointing_game(large.maps, test.boxes))
         thresholds = torch.arange(0, 1, 0.1)
         boxes = float(max_box_accuracy_v2(unit, test.boxes, thresholds=thresholds))
-        shares = [f"{100 * share:.1f}%" for share in (error, pointing, boxes)]
-        rows.append([name, seed, method, *shares])
+        found = {"error": error, "pointing game": pointing, "MaxBoxAccV2": boxes}
+        rows.append({"head": name, "seed": seed, "method": method} | found)
     return rows
 
 

@@ -131,6 +131,15 @@ def cam(report: Report) -> list[str]:
     return [*table(["maps", "milliseconds"], rows), "", *table(["ratio", "value"], ratios)]
 
 
+def gradient_maps(report: Report) -> list[str]:
+    """What maps of each method find behind each head, in percent."""
+    rows = [
+        [f"{each:.1%}" if isinstance(each, float) else each for each in found.values()]
+        for found in report["maps"]
+    ]
+    return table(report["maps"][0], rows)
+
+
 def densenet_memory(report: Report) -> list[str]:
     """Megabytes that a step takes, with and without recomputation."""
     rows = []
@@ -199,6 +208,7 @@ TABLES: dict[str, Callable[[Report], list[str]]] = {
     "throughput": throughput,
     "sweep_scaling": sweep_scaling,
     "cam": cam,
+    "gradient_maps": gradient_maps,
     "densenet_memory": densenet_memory,
     "lessons_time": lessons_time,
     "small_steps": small_steps,

@@ -288,7 +288,12 @@ def class_index(classes: Any, logits: Tensor) -> Tensor:
 
 
 def class_activation_maps(
-    model: nn.Module, images: Tensor, *, bias: bool = True, entry: str | int | None = None
+    model: nn.Module,
+    images: Tensor,
+    *,
+    bias: bool = True,
+    entry: str | int | None = None,
+    grid: Sequence[int] | None = None,
 ) -> CAM:
     """The class activation maps of every class, from one forward pass.
 
@@ -303,6 +308,8 @@ def class_activation_maps(
             the logits.
         entry: where the logits are in what the model answers, if that is not a tensor: a key of a
             dictionary, or a position in a tuple.
+        grid: rows and columns of the maps, where what is averaged is a row of tokens: they are
+            taken to lie row by row, by default on a grid of the images' own proportions.
 
     Returns:
         A ``CAM`` with maps ``(B, C, h, w)``, raw and signed, and logits ``(B, C)``. Maps are in
@@ -331,11 +338,12 @@ def class_activation_maps(
     """
     checked_module(model)
     check_images(images, model)
+    cells = None if grid is None else checked_size(grid)
     model = getattr(model, "_orig_mod", model)  # of a compiled one
     with torch.no_grad():
         with evaluating(model), kept_random_state(images.device):
             try:
-                output, head = run_to_head(model, images, entry)
+                output, head = run_to_head(model, images, entry, cells)
             except RuntimeError as failure:
                 _explain_mismatch(model, images, failure)
                 raise
@@ -351,7 +359,8 @@ def class_activation_maps(
             ).format(h=h, w=w),
             stacklevel=2,
         )
-    source = Source(model, head.layer, tuple(images.shape[1:]), (h, w))
+    layer = head.layer if head.is_in_place else None
+    source = Source(model, layer, tuple(images.shape[1:]), (h, w))
     return CAM(maps, logits, head.feature_layer, head.linear_layer, bias, error, source=source)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from course_utils.arguments import one_of
 from course_utils.cam import CAM, GEOMETRIES
 from course_utils.i18n import _, current_language, percent
-from course_utils.models.receptive_field import Centres, Field, receptive_fields
+from course_utils.models.receptive_field import Field, receptive_fields
 from course_utils.plots import map_grid
 
 __all__ = ["Explorer", "explore"]
@@ -135,7 +135,12 @@ def explore(
         )
     one_of("geometry", geometry, GEOMETRIES)
     stretched = [[jump / 2 - 0.5, jump] for jump in (height / rows, width / columns)]
-    centres, field = _read_by_cells(cam) if geometry == "stretched" else (cam.centres, _field(cam))
+    try:
+        centres, field = cam.centres, _field(cam)
+    except ValueError:
+        if geometry == "true":
+            raise
+        centres, field = ((0, 0), (0, 0)), (math.inf, math.inf)  # the image
     one = replace(cam, maps=cam.maps[index, None], logits=cam.logits[index, None])
     grey = (image.float() / (255 if image.dtype == torch.uint8 else 1)).cpu()
     weights = LUMINANCE if len(grey) == 3 else torch.ones(1)
@@ -159,14 +164,6 @@ def explore(
         words=_words(),
         language=current_language(),
     )
-
-
-def _read_by_cells(cam: CAM) -> tuple[Centres, Field]:
-    """On which pixels the cells' fields are centred, and their size; the image, if not known."""
-    try:
-        return cam.centres, _field(cam)
-    except ValueError:
-        return ((0, 0), (0, 0)), (math.inf, math.inf)
 
 
 def _field(cam: CAM) -> Field:

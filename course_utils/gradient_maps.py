@@ -6,25 +6,24 @@ head is average pooling and one linear layer, that *is* the class activation map
 LayerCAM weights each value by its own gradient, where that is positive. For other heads the mean of
 the map is not the logit, and how far it is from it is measured.
 
-Which of the two locates better depends on the head. On 300 digit scenes, by MaxBoxAccV2 of two
-networks with four heads each (benchmarks/gradient_maps.py does it anew): flattened maps and a
-hidden layer, as in VGG, Grad-CAM 64.9 and 64.2%, LayerCAM 52.8 and 53.0%; global maximum, 63.2 and
-64.7 against 36.0 and 39.3%; averages and a hidden layer, as in MobileNetV3, 65.6 and 64.4 against
-66.4 and 65.9%; averages that are normalised, as in ConvNeXt, 40.8 and 44.3 against 65.6 and 64.3%.
-Averages have the same gradient everywhere.
+Which of the two locates better depends on the head, as benchmarks/gradient_maps.py measures: behind
+flattened maps and a hidden layer, as in VGG, or a global maximum, it is Grad-CAM by far; behind
+averages that are normalised, as in ConvNeXt, LayerCAM; behind averages and a hidden layer, as in
+MobileNetV3, they are close. Averages have the same gradient everywhere.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from course_utils.arguments import checked_module, one_of
 from course_utils.cam import CAM, Source, check_images, class_index
@@ -118,10 +117,24 @@ def gradient_maps(
     if method is not None:
         one_of("method", method, METHODS)
     model = getattr(model, "_orig_mod", model)  # of a compiled one
-    names = _named_layers(model, layer)
+    names = {module: name for name, module in model.named_modules() if name}
+    if layer is not None and layer not in names.values():
+        raise ValueError(
+            _(
+                "There is no layer {layer!r}: give a name from model.named_modules(), such as "
+                "{some}."
+            ).format(layer=layer, some=", ".join(map(repr, list(names.values())[-3:])))
+        )
+    answers: list[tuple[str, nn.Module, Tensor]] = []
+
+    def remember(module: nn.Module, _args: Any, output: Any) -> None:
+        first = output[0] if isinstance(output, Sequence) and len(output) else output
+        if isinstance(first, Tensor) and module in names:
+            answers.append((names[module], module, first))
+
     with evaluating(model), kept_random_state(images.device), torch.inference_mode(False):
         with torch.enable_grad(), torch.compiler.set_stance("force_eager"), _frozen(model):
-            with _watching(names) as answers:
+            with register_module_forward_hook(remember):
                 # A copy of a leaf, since layers may work in place.
                 output = model(images.clone().requires_grad_().clone())
             logits = logits_of(output, entry).reshape(len(images), -1)  # (B, C)
@@ -148,50 +161,16 @@ def gradient_maps(
     )
 
 
-def _named_layers(model: nn.Module, layer: str | None) -> dict[str, nn.Module]:
-    """The parts of a model by name, among which the layer asked for has to be."""
-    names = {name: module for name, module in model.named_modules() if name}
-    if layer is not None and layer not in names:
-        raise ValueError(
-            _(
-                "There is no layer {layer!r}: give a name from model.named_modules(), such as "
-                "{some}."
-            ).format(layer=layer, some=", ".join(map(repr, list(names)[-3:])))
-        )
-    return names
-
-
 @contextmanager
 def _frozen(model: nn.Module) -> Iterator[None]:
     """Weights without gradients, so that what has one depends on the images."""
     learning = [weight for weight in model.parameters() if weight.requires_grad]
     try:
-        for weight in learning:
-            weight.requires_grad_(False)
+        model.requires_grad_(False)
         yield
     finally:
         for weight in learning:
             weight.requires_grad_(True)
-
-
-@contextmanager
-def _watching(modules: Mapping[str, nn.Module]) -> Iterator[list[tuple[str, nn.Module, Tensor]]]:
-    """The tensors that the modules answer, in the order in which they do."""
-    answers: list[tuple[str, nn.Module, Tensor]] = []
-    handles = []
-    for name, module in modules.items():
-
-        def remember(module: nn.Module, _args: Any, output: Any, name: str = name) -> None:
-            first = output[0] if isinstance(output, Sequence) and len(output) else output
-            if isinstance(first, Tensor):
-                answers.append((name, module, first))
-
-        handles.append(module.register_forward_hook(remember))
-    try:
-        yield answers
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _last_that_counts(

@@ -13,7 +13,7 @@ import re
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from operator import mul, truediv
 from typing import Any
@@ -49,17 +49,25 @@ class Head:
     dtype: torch.dtype  # in which the linear layer answered
     is_quantized: bool  # whether it multiplied integers of 8 bits
     layer: str | None = None  # the module that had run last; "" where the features are the images
+    is_in_place: bool = True  # whether they lie where that module's answer does
+
+
+_BEGINS: weakref.WeakKeyDictionary[nn.Module, tuple[Any, ...]] = weakref.WeakKeyDictionary()
+"""After which module a network's features were there, and the shapes of images and features.
+
+It says where to begin to watch, and no more: what is found is followed anew each time.
+"""
 
 
 def run_to_head(
-    model: nn.Module, images: Tensor, entry: str | int | None = None
+    model: nn.Module,
+    images: Tensor,
+    entry: str | int | None = None,
+    grid: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Head]:
-    """Run ``model`` once and say what was pooled, and by which linear layer it was read.
+    """Run ``model``, anew if it has changed, and say what was pooled and by what it was read.
 
-    Args:
-        model: a classifier, in evaluation mode.
-        images: ``(B, C_in, H, W)``.
-        entry: where the logits are in what the model answers, if that is not a tensor.
+    The arguments are those of :func:`course_utils.cam.class_activation_maps`.
 
     Returns:
         The logits, ``B * C`` values, and the model's head.
@@ -76,16 +84,29 @@ def run_to_head(
         ...
     course_utils.head.HeadError: The activation `relu` stands between the pooling and `3`: ...
     """
-    tracer = _HeadTracer(len(images))
-    with warnings.catch_warnings(), tracer.watching_modules(), tracer:
-        warnings.filterwarnings("ignore", "Using `torch.compile")  # hooks may be called twice
-        with torch.compiler.set_stance("force_eager"):  # compiled code is one opaque piece
-            answer = model(images)
-    logits = logits_of(answer, entry)
-    names = {
-        module: name.replace("_orig_mod.", "") for name, module in model.named_modules() if name
-    }
-    return logits, _find_head(tracer.ways.get(logits), logits, images, names)
+    modules = dict(model.named_modules())
+    names = {module: name.replace("_orig_mod.", "") for name, module in modules.items() if name}
+
+    def traced(after: nn.Module | None = None) -> tuple[Tensor, Head, bool]:
+        tracer = _HeadTracer(model, len(images))
+        with warnings.catch_warnings(), tracer.watching(after):
+            warnings.filterwarnings("ignore", "Using `torch.compile")  # hooks may be called twice
+            with torch.compiler.set_stance("force_eager"):  # compiled code is one opaque piece
+                logits = logits_of(model(images), entry)
+        head = _find_head(tracer.ways.get(logits), logits, images, names, grid)
+        return logits, head, tracer.is_certain
+
+    layer, *shapes = _BEGINS.pop(model, (None,))
+    is_certain = False
+    if layer in modules and shapes[0] == images.shape:
+        with suppress(ValueError):  # then all of the run is watched, which says why
+            logits, head, is_certain = traced(modules[layer])
+            is_certain &= head.features.shape == shapes[1]
+    if not is_certain:
+        logits, head, is_certain = traced()
+    if is_certain and head.layer:
+        _BEGINS[model] = head.layer, images.shape, head.features.shape
+    return logits, head
 
 
 def logits_of(answer: Any, entry: str | int | None) -> Tensor:
@@ -132,11 +153,12 @@ class _Way:
     each a linear layer or the name of another operation.
     """
 
-    features: Tensor | None  # (B, K, h, w); None if a linear layer read something else
+    features: Tensor | None  # (B, K, h, w), or (B, K, N) of tokens; None if it is not known
     left: int = 1
     layer: nn.Module | None = None  # the module that had run last when the features were there
     is_output: bool = False  # whether that module returned the features themselves
     is_rectified: bool = False  # whether the features came straight out of a ReLU
+    is_in_place: bool = True  # whether they lie where that module's answer does
     pooling: str = "average"  # "maximum", "flattened", or "part": positions do not count alike
     scale: float = 1.0
     steps: tuple[_Linear | str, ...] = ()
@@ -157,7 +179,7 @@ class _Call:
     out: Tensor
     batch: int  # number of images
     module: nn.Module  # the innermost that is running
-    is_followed: Callable[[Any], bool]
+    varies: Callable[[Any], bool]  # whether a value may be another on other images
 
     @property
     def operation(self) -> Any:
@@ -173,7 +195,7 @@ class _Call:
     def one_row(self, value: Any) -> Tensor | None:
         """What is added to each image's answer, ``(C,)``; ``None`` if it is not always the same."""
         value = torch.as_tensor(value, device=self.out.device)
-        if self.is_followed(value) or value.numel() not in (1, self.out.numel() // self.batch):
+        if self.varies(value) or value.numel() not in (1, self.out.numel() // self.batch):
             return None
         return value.expand_as(self.out).reshape(self.batch, -1)[0]
 
@@ -212,7 +234,7 @@ def _averaged(call: _Call, way: _Way) -> _Way | None:
         return None
     is_whole = source.numel() == features.numel() and source.shape[-1] == features.shape[-1]
     if is_whole and dims == list(range(1, source.dim() - 1)):  # (B, h, w, K), or (B, h * w, K)
-        way = replace(way, features=features.movedim(-1, 1), left=features.shape[1:3].numel())
+        way = replace(way, features=features.movedim(-1, 1), left=features.shape[1:-1].numel())
     elif way.left % source.shape[dims[0] :].numel():
         return None
     number = math.prod(source.shape[dim] for dim in dims)
@@ -260,7 +282,7 @@ def _multiplied(call: _Call, way: _Way) -> _Way | None:
     reads, weights, added = _PRODUCTS[call.operation]
     given, out = call.given, call.out
     matrix, bias = given[weights], given.get(added)
-    if given[reads] is not call.source or call.is_followed(matrix):
+    if given[reads] is not call.source or call.varies(matrix):
         return None
     is_quantized = not isinstance(matrix, Tensor)
     if is_quantized:
@@ -292,7 +314,7 @@ def _multiplied(call: _Call, way: _Way) -> _Way | None:
 def _scaled(call: _Call, way: _Way) -> _Way | None:
     """A product with, or a quotient by, one number for all the values."""
     is_quotient, factor = call.operation in (aten.div, aten.div_), call.other
-    if isinstance(factor, Tensor) and (factor.numel() > 1 or call.is_followed(factor)):
+    if isinstance(factor, Tensor) and (factor.numel() > 1 or call.varies(factor)):
         return None
     if is_quotient and (factor is call.given["self"] or call.given.get("rounding_mode")):
         return None
@@ -352,45 +374,65 @@ class _HeadTracer(OperationWatcher):
     that of a plain forward pass.
     """
 
-    def __init__(self, batch: int) -> None:
+    def __init__(self, model: nn.Module, batch: int) -> None:
         super().__init__()
         self.ways = WeakTensorKeyDictionary()
+        self.is_certain = True  # that what is no part of the model plays no part in the way
+        self._model = model
         self._batch = batch
         self._makers = WeakTensorKeyDictionary()
         self._rectified: weakref.ref[Tensor] | None = None
-        self._running: list[nn.Module] = []
+        self._running: list[nn.Module] = [model]
         self._last_layer: nn.Module | None = None
+        self._is_in_place = True  # whether values lie where the last layer answered them
 
     @contextmanager
-    def watching_modules(self) -> Iterator[None]:
-        """Remember which module returned which tensor, the outermost one when several did."""
+    def watching(self, after: nn.Module | None) -> Iterator[None]:
+        """Watch a run, or what follows the answer of a module.
+
+        It is remembered which module returned which tensor, the outermost one when several did.
+        """
 
         def enter(module: nn.Module, _args: Any) -> None:
             self._running.append(module)
 
         def leave(module: nn.Module, _args: Any, output: Any) -> None:
-            self._last_layer = self._running.pop()
+            if self._running[-1] is module is not self._model:
+                self._running.pop()
+            self._last_layer, self._is_in_place = module, True
             if isinstance(output, Tensor):
                 self._makers[output] = module
 
-        handles = register_module_forward_pre_hook(enter), register_module_forward_hook(leave)
-        try:
+        with ExitStack() as stack:
+
+            def begin(*answered: Any) -> None:
+                stack.enter_context(register_module_forward_pre_hook(enter))
+                stack.enter_context(register_module_forward_hook(leave))
+                stack.enter_context(self)
+                if answered:
+                    handle.remove()
+                    leave(*answered)
+
+            if after is None:
+                begin()
+            else:
+                handle = stack.enter_context(after.register_forward_hook(begin))
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def watch(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], output: Any) -> None:
         """Follow one operation, if it has to do with a way or could begin one."""
-        if func.overloadpacket in (aten.relu, aten.relu_):
+        operation = func.overloadpacket
+        if operation in (aten.relu, aten.relu_):
             self._rectified = weakref.ref(output)
-        if len(self.ways) or func.overloadpacket in _BEGINNINGS:
+        if len(self.ways) or operation in _BEGINNINGS:
             outputs = [value for value in tree_leaves(output) if isinstance(value, Tensor)]
             way = self._next(func, args, kwargs, outputs[0]) if outputs else None
             for tensor in outputs:
                 self.ways.pop(tensor, None)
                 if way is not None:
                     self.ways[tensor] = way
+        keeps = operation in _COPIES or torch.Tag.pointwise in func.tags
+        self._is_in_place &= keeps or _HANDLERS.get(operation) is _rearranged
 
     def _next(
         self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], out: Tensor
@@ -409,7 +451,7 @@ class _HeadTracer(OperationWatcher):
         if way is None:
             return None
         running = self._running[-1]
-        call = _Call(func, given, source, out, self._batch, running, self._is_followed)
+        call = _Call(func, given, source, out, self._batch, running, self._varies)
         further = _HANDLERS.get(operation, _rearranged)(call, way)
         grew_back = _has_extent(out) and out.numel() > source.numel()
         if further is not None or begun is not None or way.left > 1 or grew_back:
@@ -419,20 +461,29 @@ class _HeadTracer(OperationWatcher):
     def _is_followed(self, value: Any) -> bool:
         return isinstance(value, Tensor) and value in self.ways
 
+    def _varies(self, value: Any) -> bool:
+        """Whether a value comes from the images, as far as that was seen."""
+        if not isinstance(value, Tensor) or value in self.ways:
+            return isinstance(value, Tensor)
+        address = value.untyped_storage().data_ptr()
+        self.is_certain &= any(
+            _holds(module, address) for module in (self._running[-1], *self._model.modules())
+        )
+        return False
+
     def _begun(self, operation: Any, source: Tensor, before: _Way | None) -> _Way | None:
         """A way that begins at a feature map, or where a linear layer reads something else."""
         averages = operation in _AVERAGES
-        if operation not in _BEGINNINGS or (
-            before is not None and (not averages or before.is_average)
-        ):
+        if operation not in _BEGINNINGS or source.shape[:1] != (self._batch,):
             return None
-        if len(source) != self._batch:
+        if before is not None and (not averages or before.is_average):
             return None
         if operation in (aten.addmm, aten.mm):
             return _Way(None)
-        if operation is aten.unsqueeze and source.dim() == 3:
-            return _Way(None, left=2)  # a row of tokens that is no map, if it comes to be averaged
-        if source.dim() != 4 or not (averages or _has_extent(source)):
+        # Pooling in one dimension lays a row of tokens out in two; a single one has no place.
+        is_row = source.dim() == 3 and min(source.shape[1:]) > 1
+        is_row &= averages or operation is aten.unsqueeze
+        if not is_row and (source.dim() != 4 or not (averages or _has_extent(source))):
             return None
         maker = self._makers.get(source)
         return _Way(
@@ -441,6 +492,7 @@ class _HeadTracer(OperationWatcher):
             layer=self._last_layer if maker is None else maker,
             is_output=maker is not None,
             is_rectified=self._rectified is not None and self._rectified() is source,
+            is_in_place=maker is not None or self._is_in_place,
         )
 
 
@@ -464,16 +516,16 @@ _ACTIVATIONS = {
 
 
 def _find_head(
-    way: _Way | None, logits: Tensor, images: Tensor, names: Mapping[nn.Module, str]
+    way: _Way | None,
+    logits: Tensor,
+    images: Tensor,
+    names: Mapping[nn.Module, str],
+    grid: tuple[int, int] | None,
 ) -> Head:
     """The features and the linear layer that made the logits; ``HeadError`` says why not."""
-    linear = way.steps[0] if way is not None and len(way.steps) == 1 else None
-    if (
-        way is None
-        or way.features is None
-        or way.pooling != "average"
-        or not isinstance(linear, _Linear)
-    ):
+    steps = way.steps if way is not None and way.pooling == "average" else ()
+    linear = steps[0] if len(steps) == 1 else None
+    if way is None or way.features is None or not isinstance(linear, _Linear):
         raise HeadError(
             _(
                 "{reason}: class activation maps need global average pooling followed by a "
@@ -481,19 +533,10 @@ def _find_head(
                 "layer keeps positions."
             ).format(reason=_why_not(way, names))
         )
-    features, weight = way.features, linear.weight
-    if (
-        features.shape[:2] != (len(images), weight.shape[1])
-        or logits.numel() != len(images) * weight.shape[0]
-    ):
-        raise ValueError(
-            _(
-                "For {images} images, the model averages features of shape {features} and "
-                "returns {output}, where each image should have one row of averages and one row "
-                "of logits."
-            ).format(features=tuple(features.shape), output=tuple(logits.shape), images=len(images))
-        )
+    features = way.features
     layer = None if way.layer is None else names.get(way.layer)
+    if features.dim() == 3 or grid is not None:
+        features = _on_a_grid(features.flatten(2), images, grid)
     if features is images:
         layer, feature_layer = "", "images"
     elif layer is None:
@@ -504,26 +547,45 @@ def _find_head(
         feature_layer = _("after {layer}").format(layer=layer)
     return Head(
         features.dequantize() if features.is_quantized else features,
-        weight,
+        linear.weight,
         linear.bias,
         feature_layer,
         _linear_name(linear, names),
         linear.dtype,
         linear.is_quantized,
         layer,
+        way.is_in_place,
     )
+
+
+def _on_a_grid(tokens: Tensor, images: Tensor, grid: tuple[int, int] | None) -> Tensor:
+    """Tokens ``(B, K, N)`` as maps: on the grid told, or on one of the images' proportions."""
+    # The next larger grid of these has 3 cells more at the least: none takes in a class's token.
+    number, (height, width) = tokens.shape[2], images.shape[2:]
+    side = math.isqrt(number * height // width)
+    rows, columns = grid or (side, side * width // height)
+    if rows * columns != number:
+        raise HeadError(
+            _(
+                "The head averages {number} positions, and a grid of {rows}×{columns} has "
+                "{cells}: say how they are laid out with grid=(rows, columns), unless some are "
+                "tokens without a position, such as the class token."
+            ).format(number=number, rows=rows, columns=columns, cells=rows * columns)
+        )
+    return tokens.reshape(*tokens.shape[:2], rows, columns)
 
 
 def _linear_name(linear: _Linear, names: Mapping[nn.Module, str]) -> str:
     """The name of the layer that holds the weights; of several, of the one that ran."""
-
-    def holds(module: nn.Module) -> bool:
-        own = module.parameters(recurse=False)
-        return any(weight.untyped_storage().data_ptr() == linear.address for weight in own)
-
-    ran = linear.module
-    holder = ran if holds(ran) else next(filter(holds, names), ran)
+    modules = (linear.module, *names)
+    holder = next((module for module in modules if _holds(module, linear.address)), linear.module)
     return names.get(holder, "linear")
+
+
+def _holds(module: nn.Module, address: int) -> bool:
+    """Whether weights or buffers of a module itself are at an address."""
+    held = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    return any(one.untyped_storage().data_ptr() == address for one in held)
 
 
 def _why_not(way: _Way | None, names: Mapping[nn.Module, str]) -> str:
@@ -532,56 +594,47 @@ def _why_not(way: _Way | None, names: Mapping[nn.Module, str]) -> str:
         return _("No linear layer was seen to turn the averages of feature maps into logits")
     linears = [step for step in way.steps if isinstance(step, _Linear)]
     operations = [step for step in way.steps if isinstance(step, str)]
+    after = way.steps[way.steps.index(linears[-1]) + 1 :] if linears else operations
+    telling = [each for each in operations if "norm" in each or each in _ACTIVATIONS]
+    operation = next(iter((*after, *telling, *operations)), "")
+    linear, hidden, *_rest = *(_linear_name(one, names) for one in linears[::-1]), "", ""
     if not linears:
         if operations:
-            return _("The operation `{operation}` follows the pooling").format(
-                operation=operations[0]
-            )
-        if way.pooling == "maximum":
-            return _("The model ends with a global maximum, and no linear layer after it")
-        if way.is_rectified:
-            return _(
+            why = _("The operation `{operation}` follows the pooling")
+        elif way.pooling == "maximum":
+            why = _("The model ends with a global maximum, and no linear layer after it")
+        elif way.is_rectified:
+            why = _(
                 "The model averages after a ReLU, with no linear layer to follow (as in "
                 "SqueezeNet), so no weights tie the features to the logits"
             )
-        return _(
-            "No linear layer follows the pooling (maps that are pooled straight into logits are "
-            "class maps already)"
-        )
-    linear = _linear_name(linears[-1], names)
-    after = way.steps[way.steps.index(linears[-1]) + 1 :]
-    if after:
-        return _("The operation `{operation}` follows the linear layer `{linear}`").format(
-            operation=after[0], linear=linear
-        )
-    if way.pooling == "flattened" and way.features is not None:
-        return _(
-            "The head reads the flattened {shape} map (as VGG's does) instead of its average"
-        ).format(shape="x".join(map(str, way.features.shape[1:])))
-    if way.pooling == "maximum":
-        return _("The head reads the global maximum instead of the average")
-    if way.pooling == "part":
-        return _(
+        else:
+            why = _(
+                "No linear layer follows the pooling (maps that are pooled straight into logits "
+                "are class maps already)"
+            )
+    elif after:
+        why = _("The operation `{operation}` follows the linear layer `{linear}`")
+    elif way.pooling == "flattened" and way.features is not None:
+        why = _("The head reads the flattened {shape} map (as VGG's does) instead of its average")
+    elif way.pooling == "maximum":
+        why = _("The head reads the global maximum instead of the average")
+    elif way.pooling == "part":
+        why = _(
             "The average pooling before `{linear}` does not give every position of the map the "
             "same weight"
-        ).format(linear=linear)
-    if len(linears) > 1:
-        return _(
-            "The hidden layer `{hidden}` stands before the last linear layer `{linear}`"
-        ).format(hidden=_linear_name(linears[-2], names), linear=linear)
-    for operation in operations:
-        if "norm" in operation:
-            return _(
-                "The normalisation `{operation}` stands between the pooling and `{linear}`"
-            ).format(operation=operation, linear=linear)
-        if operation in _ACTIVATIONS:
-            return _(
-                "The activation `{operation}` stands between the pooling and `{linear}`"
-            ).format(operation=operation, linear=linear)
-    if operations:
-        return _("The operation `{operation}` stands before `{linear}`").format(
-            operation=operations[0], linear=linear
         )
-    return _("What `{linear}` reads is not the global average of a feature map").format(
-        linear=linear
+    elif hidden:
+        why = _("The hidden layer `{hidden}` stands before the last linear layer `{linear}`")
+    elif "norm" in operation:
+        why = _("The normalisation `{operation}` stands between the pooling and `{linear}`")
+    elif telling:
+        why = _("The activation `{operation}` stands between the pooling and `{linear}`")
+    elif operations:
+        why = _("The operation `{operation}` stands before `{linear}`")
+    else:
+        why = _("What `{linear}` reads is not the global average of a feature map")
+    shape = () if way.features is None else way.features.shape[1:]
+    return why.format(
+        operation=operation, linear=linear, hidden=hidden, shape="x".join(map(str, shape))
     )

@@ -19,15 +19,15 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
     The modes are set one by one: ``train()`` and ``eval()`` may be overridden and do more.
     """
-    modes = [(module, module.training) for module in model.modules()]
+    learning = [module for module in model.modules() if module.training]
     try:
-        for module, _mode in modes:
+        for module in learning:
             module.training = False
         with torch.no_grad():
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        for module in learning:
+            module.training = True
 
 
 @contextmanager

@@ -324,7 +324,7 @@ def check_identity_block(block: object) -> Feedback:
     """Check ``IdentityBlock(channels)``: two 3×3 convolutions with an addition around them.
 
     >>> print(check_identity_block(identity_block))
-    Correct: equal to the course's block, in training and in eval mode.
+    Correct: your block does what the course's does, in training mode and in eval mode.
     """
 
     def mistakes(channels: int) -> list[Mistake]:
@@ -354,7 +354,7 @@ def check_projection_block(block: object) -> Feedback:
     """Check ``ProjectionBlock(in_channels, out_channels, stride=2)``: a 1×1 shortcut with BN.
 
     >>> print(check_projection_block(projection_block))
-    Correct: equal to the course's block, in training and in eval mode.
+    Correct: your block does what the course's does, in training mode and in eval mode.
     """
 
     def mistakes(in_channels: int, out_channels: int, stride: int = 2) -> list[Mistake]:
@@ -372,7 +372,7 @@ def check_bottleneck_block(block: object) -> Feedback:
     """Check ``MyBottleneck(in_channels, width, out_channels)``: 1×1, 3×3, 1×1, stride 1.
 
     >>> print(check_bottleneck_block(BottleneckBlock))
-    Correct: equal to the course's block, in training and in eval mode.
+    Correct: your block does what the course's does, in training mode and in eval mode.
     """
 
     def mistakes(in_channels: int, width: int, out_channels: int) -> list[Mistake]:
@@ -524,7 +524,7 @@ def check_pad_shortcut(function: object) -> Feedback:
     are all accepted.
 
     >>> print(check_pad_shortcut(lambda x, out_channels, stride=2: x).message)
-    `pad_shortcut` – the stride is not applied and no map is added: the answer is `x` itself.
+    `pad_shortcut` – the stride is not applied and no map is added: the output is `x` itself.
     """
 
     def add(x: Tensor, out_channels: int) -> Tensor:
@@ -697,7 +697,7 @@ def check_resnet(function: object) -> Feedback:
     A function without ``in_channels`` is for images in colours, and is checked with these alone.
 
     >>> print(check_resnet(lambda depth: cifar_net(depth, "A")).message)
-    `resnet(8)` – the shortcuts are padded with empty maps (option A); projections are asked for.
+    `resnet(8)` – the shortcuts add empty maps (option A), and should project.
     """
 
     def reference(depth: int, in_channels: int = 3) -> nn.Module:

@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -200,11 +201,13 @@ def _torchvisions(
     chosen = kinds[weights]
     try:
         model = models.get_model(name, weights=chosen)
-    except OSError as error:
+    except (OSError, HTTPException, RuntimeError) as error:  # torch's, of a file that came in part
+        cause = getattr(error, "reason", error)  # urllib wraps it
         raise ConnectionError(
-            _("The weights of {name} could not be downloaded: {error}").format(
-                name=name, error=error
-            )
+            _(
+                "The weights of {name} could not be downloaded ({cause}): --weights FILE takes "
+                "them from a file."
+            ).format(name=name, cause=getattr(cause, "strerror", None) or cause)
         ) from error
     recipe = chosen.transforms()
     return model, recipe.mean, recipe.std

@@ -360,7 +360,7 @@ def ablate(
     >>> base = Spec("plain", 8, seed=0, steps=2, family_options=(("width", 2),))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     print(ablate(base, {"itself": {}}, [0, 1], folder, progress=False))
-    itself: no difference, it is the base itself.
+    itself: there is no difference, since this is the base itself.
     """
     seeds = tuple(dict.fromkeys(whole_number("seeds", seed, at_least=0) for seed in seeds))
     nets = _nets(base, changes)

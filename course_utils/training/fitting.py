@@ -388,9 +388,7 @@ def fit(
     train = dataset.train
     batch_size = min(whole_number("batch_size", batch_size, at_least=1), len(train))
     if batch_size < 2:
-        raise ValueError(
-            _("A batch needs at least two images, since batch normalisation compares them.")
-        )
+        raise ValueError(_("A batch needs at least two images: batch normalisation compares them."))
     total = _count_steps(epochs, steps, len(train) // batch_size)
     last = total if stop_after is None else min(_count_steps(None, stop_after, 1), total)
     limit = limited(gradient_clip, lars)

@@ -12,6 +12,7 @@ import torchvision
 from torch import Tensor, nn
 
 from course_utils.cam import CAM, class_activation_maps
+from course_utils.head import _HeadTracer
 
 pytestmark = pytest.mark.filterwarnings("ignore:The maps are only")
 
@@ -124,6 +125,7 @@ HEADS = {
         F.avg_pool2d(f, 7, divisor_override=7).flatten(1) / 7
     ),
     "pooling of rows": lambda f, fc: fc(F.adaptive_avg_pool1d(f.flatten(2), 1)[..., 0]),
+    "a sum of one number beside": lambda f, fc: (fc(average(f)), f.sum().sum())[0],
     "sum over count": lambda f, fc: fc(f.sum((2, 3)) / (f.shape[2] * f.shape[3])),
     "sum times share": lambda f, fc: fc(torch.tensor(1 / 49) * f.sum((2, 3))),
     "sum, then mean": lambda f, fc: fc(f.sum(3).mean(2).div_(7)),
@@ -153,6 +155,15 @@ HEADS = {
     "matrix product, bias in place": lambda f, fc: (average(f) @ fc.weight.T).add_(fc.bias),
     "addmm": lambda f, fc: torch.addmm(fc.bias, average(f), fc.weight.T),
     "baddbmm": lambda f, fc: torch.baddbmm(fc.bias, average(f)[None], fc.weight.T[None])[0],
+    "tokens": lambda f, fc: fc(f.flatten(2).mT.contiguous().mean(1)),
+    "tokens summed": lambda f, fc: fc(f.flatten(2).mT.contiguous().sum(1) / 49),
+    "tokens, positions last": lambda f, fc: fc(f.flatten(2).sigmoid().logit().mean(2)),
+    "tokens pooled in one dimension": lambda f, fc: fc(
+        F.adaptive_avg_pool1d(f.flatten(2).mT.contiguous().mT, 1)[..., 0]
+    ),
+    "tokens beside the class's": lambda f, fc: fc(
+        torch.cat([f[..., 0, :1], f.flatten(2)], 2).mT[:, 1:].mean(1)
+    ),
     "factors": lambda f, fc: fc(average(f) * 3 / 3) * 2 / torch.tensor(2.0),
 }
 
@@ -169,6 +180,141 @@ def test_every_way_to_write_average_pooling_then_linear_is_recognised(head):
     assert cam.linear_layer == "fc"
     with torch.inference_mode():
         assert torch.equal(class_activation_maps(net, x).maps, cam.maps)
+
+
+class Mixer(nn.Module):
+    """Patches as tokens, mixed with one another and averaged."""
+
+    def __init__(self, tokens):
+        super().__init__()
+        self.patches, self.norm = nn.Conv2d(3, 6, 4, stride=4), nn.LayerNorm(6)
+        self.mixing, self.fc = nn.Linear(tokens, tokens), nn.Linear(6, 5)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).mT
+        x = x + self.mixing(x.mT).mT
+        return self.fc(self.norm(x).mean(1))
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (2, 6), (4, 6), (8, 5)])
+def test_tokens_lie_on_the_grid_of_the_images_proportions(grid):
+    net = Mixer(grid[0] * grid[1]).double()
+    seen = []
+    net.norm.register_forward_hook(lambda _net, _args, out: seen.append(out))
+    x = torch.randn(2, 3, 4 * grid[0], 4 * grid[1], dtype=torch.float64)
+    cam = class_activation_maps(net, x)
+    assert relative_difference(cam) < 1e-12
+    by_hand = net.fc(seen[0]).detach().mT.unflatten(2, grid)
+    torch.testing.assert_close(cam.maps, by_hand)
+    with pytest.raises(ValueError, match="cannot be located"):
+        cam.resized(8, geometry="true")
+
+
+def test_tokens_of_another_grid_are_told_theirs():
+    net, x = Net(lambda f, fc: fc(f.flatten(2)[..., 1:].mT.mean(1))).double(), images().double()
+    with pytest.raises(ValueError, match=r"48 positions, and a grid of 6×6 has 36: .*grid=\("):
+        class_activation_maps(net, x)
+    with pytest.raises(ValueError, match="48 positions, and a grid of 4×4 has 16"):
+        class_activation_maps(net, x, grid=(4, 4))
+    with pytest.raises(TypeError):
+        class_activation_maps(net, x, grid=(6, 8.0))
+    cam = class_activation_maps(net, x, grid=(6, 8))
+    assert cam.maps.shape == (2, 5, 6, 8)
+    assert relative_difference(cam) < 1e-12
+    features = net.eval().features(x).detach().flatten(2)[..., 1:]
+    by_hand = torch.einsum("ck,bkn->bcn", net.fc.weight, features) + net.fc.bias[:, None]
+    torch.testing.assert_close(cam.maps.flatten(2), by_hand.detach())
+
+
+class Borrowing(nn.Module):
+    """A convolution whose weights are used by a function, once for the features and once after."""
+
+    def __init__(self, kernel=3):
+        super().__init__()
+        self.features, self.conv = nn.Conv2d(3, 4, 3, stride=2), nn.Conv2d(4, 6, kernel)
+        self.last = nn.Conv2d(6, 5, 1)
+
+    def forward(self, x):
+        x = F.conv2d(self.features(x), self.conv.weight, self.conv.bias, padding=1).relu()
+        x = F.conv2d(x.mean((2, 3), keepdim=True), self.last.weight, self.last.bias)
+        return x.flatten(1)
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 5])
+def test_weights_that_a_function_uses_count_and_claim_no_places(kernel):
+    net, x = Borrowing(kernel).double(), images().double()
+    cam = class_activation_maps(net, x)
+    assert relative_difference(cam) < 1e-12
+    features = F.conv2d(net.features(x), net.conv.weight, net.conv.bias, padding=1).relu()
+    by_hand = F.conv2d(features, net.last.weight, net.last.bias)
+    torch.testing.assert_close(cam.maps, by_hand.detach())
+    assert (cam.feature_layer, cam.linear_layer) == ("after features", "last")
+    # The cells are where the function put them, and not where the module before it had them.
+    with pytest.raises(ValueError, match="No module of the model outputs the features"):
+        cam.resized(20, geometry="true")
+
+
+def test_a_network_met_before_is_watched_from_its_features_on(monkeypatch):
+    seen = []
+    follow = _HeadTracer.watch
+
+    def watch(tracer, func, *rest):
+        seen.append(func.overloadpacket)
+        follow(tracer, func, *rest)
+
+    monkeypatch.setattr(_HeadTracer, "watch", watch)
+    net, x = Net(lambda f, fc: fc(average(f))), images()
+    convolution, maps = torch.ops.aten.convolution, []
+    for is_whole in (True, False, False):
+        maps.append(class_activation_maps(net, x).maps)
+        assert (convolution in seen, torch.ops.aten.addmm in seen) == (is_whole, True)
+        seen.clear()
+    assert torch.equal(maps[0], maps[1])
+    class_activation_maps(net, images(3))  # of another shape
+    assert convolution in seen
+    assert global_hooks() == 0
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
+
+
+def early(f, fc, kept):
+    """Logits with a part that was made before the features were there."""
+    return fc(average(f)) + kept[-1]
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (lambda f, fc, _kept: fc(F.relu(average(f.abs()))), "activation `relu`"),
+        (lambda f, fc, _kept: fc(average(f)).softmax(1), "`softmax` follows"),
+        (lambda f, fc, _kept: fc(f.amax((2, 3))), "global maximum"),
+        (early, "`add` follows"),
+    ],
+)
+def test_a_network_that_was_changed_is_watched_as_a_whole_again(head, reason):
+    net, kept = Net(lambda f, fc: fc(average(f))), []
+    net.features[0].register_forward_hook(
+        lambda _net, _args, out: kept.append(F.linear(out.amax((2, 3)), torch.ones(5, 4)))
+    )
+    x = images(1)
+    for _again in range(2):
+        class_activation_maps(net, x)
+    net.head = lambda f, fc: head(f, fc, kept)
+    for _again in range(2):
+        with pytest.raises(ValueError, match=reason):
+            class_activation_maps(net, x)
+
+
+def test_layers_put_in_later_are_found():
+    net, x = Net(lambda f, fc: fc(average(f))), images()
+    before = class_activation_maps(net, x)
+    net.features = nn.Sequential(*net.features, nn.ReLU(), nn.Conv2d(6, 6, 1))
+    net.fc = nn.Linear(6, 7)
+    cam = class_activation_maps(net, x)
+    assert (before.maps.shape[1], cam.maps.shape[1]) == (5, 7)
+    torch.testing.assert_close(
+        cam.maps,
+        F.conv2d(net.eval().features(x), net.fc.weight[..., None, None], net.fc.bias).detach(),
+    )
 
 
 def test_a_factor_is_part_of_the_map():
@@ -386,9 +532,12 @@ REFUSED = {
     "live dropout": (lambda f, fc: fc(F.dropout(average(f))), 6, "operation `mul`"),
     "softmax": (lambda f, fc: fc(average(f)).softmax(1), 6, "`softmax` follows .* `fc`"),
     "ReLU after": (lambda f, fc: F.relu(fc(average(f))), 6, "`relu` follows .* `fc`"),
-    "tokens without a grid": (
-        lambda f, fc: fc(F.adaptive_avg_pool1d(f.flatten(2).clone().sort(2).values, 1)[..., 0]),
-        6, "not the global average",
+    "tokens with the class's": (
+        lambda f, fc: fc(torch.cat([f[..., 0, :1], f.flatten(2)], 2).mT.mean(1)),
+        6, "averages 50 positions, and a grid of 7×7 has 49",
+    ),
+    "the class's token": (
+        lambda f, fc: fc(f.flatten(2).mT[:, :1].mean(1)), 6, "not the global average",
     ),
     "positions do not count alike": (
         lambda f, fc: fc(torch.einsum("bchw,hw->bc", f, torch.rand(7, 7))), 6, "position of",

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from email.message import Message
+from http.client import IncompleteRead
 from pathlib import Path
+from socket import gaierror
+from urllib.error import HTTPError, URLError
 
 import pytest
 import torch
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 from torch import nn
+from torchvision import models
+from torchvision.models import WeightsEnum
 
 from course_utils import cli
 from course_utils.datasets import read_photograph
@@ -182,6 +188,42 @@ def test_what_cannot_be_met_is_refused_in_a_sentence(
 ) -> None:
     assert run("small.png", *words) == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (URLError(gaierror(-2, "Name or service not known")), "(Name or service not known)"),
+        (HTTPError("https://x.org", 403, "Forbidden", Message(), None), "(Forbidden)"),
+        (IncompleteRead(b"", 9), "(IncompleteRead(0 bytes read, 9 more expected))"),
+        (RuntimeError('invalid hash value (expected "a", got "b")'), "(invalid hash value"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_weights_that_cannot_be_fetched_are_asked_for_as_a_file(
+    own: Path,
+    error: Exception,
+    cause: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_args: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(WeightsEnum, "get_state_dict", fail)
+    assert run("small.png", "--model", "resnet18", "--weights", "DEFAULT") == 2
+    told = capsys.readouterr().err
+    assert f"The weights of resnet18 could not be downloaded {cause}" in told
+    assert told.rstrip().endswith("): --weights FILE takes them from a file.")
+
+
+def test_weights_of_torchvisions_network_may_be_a_file(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"state_dict": models.resnet18().state_dict()}, own / "resnet18.pt")
+    words = ("--model", "resnet18", "--weights", "resnet18.pt", "--size", "40", "--classes", "652")
+    assert run("small.png", *words) == 0
+    assert "military uniform" in capsys.readouterr().out
 
 
 def test_a_picture_is_written_as_png_alone(own: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -447,7 +447,7 @@ def test_training_is_as_long_as_epochs_or_steps_say_one_of_the_two(length: dict[
         ({"augmentation": "flip"}, ValueError, "one of 'none', 'crop', 'crop_flip'"),
         ({"schedule": "cosine"}, ValueError, "schedule must be one of 'linear', 'step'"),
         ({"precision": "fp16"}, ValueError, "one of 'auto', 'fp32', 'bf16'"),
-        ({"device": "gpu"}, ValueError, "device must be one of .*'cpu' and is 'gpu'"),
+        ({"device": "gpu"}, ValueError, "device must be one of .*'cpu', and is 'gpu'"),
     ],
 )
 def test_a_bad_argument_is_answered_with_a_sentence(
@@ -459,7 +459,7 @@ def test_a_bad_argument_is_answered_with_a_sentence(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_device_that_is_not_there_is_answered_with_those_that_are() -> None:
-    with pytest.raises(ValueError, match=r"device must be one of .*'cpu' and is 'cuda'"):
+    with pytest.raises(ValueError, match=r"device must be one of .*'cpu', and is 'cuda'"):
         train(Probe(), device="cuda")
 
 
