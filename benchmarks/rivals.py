@@ -19,9 +19,9 @@ from course.files import REPOSITORY
 from course_utils.degradation import Spec, sweep
 
 LESSON = REPOSITORY / "notebooks" / "en" / "05_your_network.ipynb"
-CELLS = ("parameters", "setup", "baselines", "variants", "depths")
-CHOSEN_BY = 100  # the seed that the variants were compared with
+CELLS = ("parameters", "setup", "baselines", "cost-tools", "stored", "variants", "depths")
 RATES = (0.1, 1.0)  # beside the lesson's own
+DEEP_RATES = (0.03, 0.1, 0.3)
 
 
 def lesson() -> dict[str, Any]:
@@ -37,25 +37,28 @@ def planned(names: dict[str, Any], seeds: int) -> Iterator[Spec]:
     """The runs, the variants first: the others are worth nothing where another one was better."""
     run_of, rivals = names["run_of"], list(names["baselines"].values())
     for design in [*rivals, *names["set_aside"].values()]:
-        yield run_of(design, CHOSEN_BY)
+        yield run_of(design, names["chosen_by"])
     for seed in range(seeds):
-        for design in rivals:
-            yield run_of(design, seed)
-        for nets in names["by_depth"].values():
-            rate = names["deep_rate"]
-            yield from (run_of(design, seed, learning_rate=rate) for design in nets.values())
-        yield from (run_of(design, seed) for design in nets.values())  # the deepest
-    for seed in range(min(2, seeds)):
+        yield from (run_of(design, seed) for design in rivals)
+    for seed in range(min(3, seeds)):  # the best rate, and the plateau
         for design in rivals:
             yield from (run_of(design, seed, learning_rate=rate) for rate in RATES)
             yield run_of(design, seed, epochs=2 * names["epochs"])
+    nets = [design for nets in names["by_depth"].values() for design in nets.values()]
+    for rate in DEEP_RATES[1:]:
+        for seed in range(min(2, seeds)):
+            yield from (run_of(design, seed, learning_rate=rate) for design in nets)
+    without, with_them = names["by_depth"][34].values()
+    for rate in DEEP_RATES:
+        for seed in range(min(3, seeds)):
+            yield from (run_of(net, seed, learning_rate=rate) for net in (without, with_them))
 
 
 def main() -> None:
     """Do the runs that are missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("store", type=Path)
-    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--seeds", type=int, default=8)
     arguments = parser.parse_args()
     specs = list(planned(lesson(), arguments.seeds))
     print(f"{len(sweep(specs, arguments.store))} runs in {arguments.store}")
