@@ -77,7 +77,7 @@ def gain(before: dict[str, Any], after: dict[str, Any]) -> Difference:
         for seed in first.keys() & second.keys():
             old[100 * place + seed] = first[seed].judged_error
             new[100 * place + seed] = second[seed].judged_error
-    return difference(old, new, changes=3, images=1000)
+    return difference(old, new, changes=4, images=1000)
 
 
 @pytest.mark.parametrize("rate", [0.1, 1.0])
