@@ -40,10 +40,12 @@ def planned(names: dict[str, Any], seeds: int) -> Iterator[Spec]:
         yield run_of(design, names["chosen_by"])
     for seed in range(seeds):
         yield from (run_of(design, seed) for design in rivals)
-    for seed in range(min(3, seeds)):  # the best rate, and the plateau
+        yield run_of(names["baselines"]["GAP"], seed, learning_rate=1.0)  # as good there
+    for seed in range(min(7, seeds)):
+        yield from (run_of(design, seed, epochs=2 * names["epochs"]) for design in rivals)
+    for seed in range(min(3, seeds)):
         for design in rivals:
             yield from (run_of(design, seed, learning_rate=rate) for rate in RATES)
-            yield run_of(design, seed, epochs=2 * names["epochs"])
     nets = [design for nets in names["by_depth"].values() for design in nets.values()]
     for rate in DEEP_RATES[1:]:
         for seed in range(min(2, seeds)):
