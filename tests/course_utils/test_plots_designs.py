@@ -130,7 +130,7 @@ def test_the_shares_of_each_cost_add_up_and_are_those_of_the_stages() -> None:
     macs = [9 * 3 * 4 * 64, (9 * 4 * 8 + 9 * 8 * 8) * 16, 8 * 10]
     shares = [100 * part / sum(macs) for part in macs]
     assert [width for width in widths[1] if width] == pytest.approx(shares)
-    assert "most multiply-adds in plain [3×3, 8; 3×3, 8] × 1, /2 (66%)" in figure.description
+    assert "multiply-adds is in plain [3×3, 8; 3×3, 8] × 1, /2 (66%)" in figure.description
 
 
 # --- what a change does -----------------------------------------------------------------------
@@ -158,5 +158,5 @@ def test_each_change_has_its_mean_its_interval_and_its_seeds(tmp_path: Path) -> 
         if len(one) == 2
     )
     assert any(one == [(0, 1)] for one in drawn)
-    assert "itself: no difference" in figure.description
+    assert "itself: there is no difference" in figure.description
     assert [label.get_text() for label in axes.get_yticklabels()] == ["slower", "itself"]
