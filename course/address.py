@@ -59,8 +59,8 @@ def check_name(name: str) -> str:
     >>> check_name("https://github.com/ada/course")
     Traceback (most recent call last):
     ...
-    ValueError: 'https://github.com/ada/course' is no repository's name on GitHub: give owner/name,
-    such as ada-lovelace/course, without an address around it.
+    ValueError: 'https://github.com/ada/course' is not the name of a repository on GitHub: give
+    owner/name, such as ada-lovelace/course, without an address around it.
     """
     if not re.fullmatch(_REPOSITORY, name):
         raise ValueError(

@@ -74,8 +74,8 @@ def load_profile(path: Path, notebooks: Mapping[str, Path]) -> dict[str, dict[st
     >>> load_profile(file, {"03_degradation": Path("03_degradation.ipynb")})
     Traceback (most recent call last):
     ...
-    ValueError: Profile 'cpu' names the lesson '03_degredation', which is not there (did you mean
-    '03_degradation'?); the lessons are: 03_degradation.
+    ValueError: Profile 'cpu' names the lesson '03_degredation', which does not exist (did you
+    mean '03_degradation'?); the lessons are 03_degradation.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -111,7 +111,7 @@ def test_without_a_gpu_the_cpu_builds_come_and_stay_until_the_other_is_chosen(
     cpu = ["nothing==1", "torch==2.14.1+cpu", "torchvision==0.29.1+cpu"]
     assert install.install(course) == 0
     said = capfd.readouterr().out
-    assert "No NVIDIA GPU was found: torch's build for the CPU is installed" in said
+    assert "No NVIDIA GPU was found: the build of torch for the CPU will be installed" in said
     assert "For the other one, run `make install TORCH=gpu`." in said
     assert versions(course) == cpu
     # What is there stays, without a word, whatever the machine has by then.

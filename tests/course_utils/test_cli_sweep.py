@@ -306,10 +306,10 @@ def test_the_papers_profile_runs_end_to_end_on_a_folder_in_cifars_own_format(
     assert found.test_error * 10 == pytest.approx(round(found.test_error * 10))
     said = capsys.readouterr().out.splitlines()
     assert said[1].startswith("plain-8")
-    heading = said.index("Departures from He et al. 2015, section 4.2: 4.")
+    heading = said.index("Departures from He et al. 2015, section 4.2 (4 in all):")
     assert said[heading + 1 : -1] == [
         f"- the data are {found.data}.",
-        "- the run has 3 iterations; the paper has 64,000.",
+        "- the run has 3 steps; the paper has 64,000.",
         "- batch_size is 16; the paper has 128.",
         "- the first stage has 4 maps; the paper has 16.",
     ]
