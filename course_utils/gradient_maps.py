@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +34,7 @@ from course_utils.inference import evaluating, kept_random_state
 __all__ = ["METHODS", "gradient_maps"]
 
 METHODS = ("Grad-CAM", "LayerCAM")
+_Answer = tuple[str, nn.Module, Tensor]  # of a module: its name, itself, what it answered
 
 MOST_OTHER_TOKENS = 16
 """A row of tokens may begin with so many that are no positions: of the class, registers."""
@@ -117,21 +118,7 @@ def gradient_maps(
     if method is not None:
         one_of("method", method, METHODS)
     model = getattr(model, "_orig_mod", model)  # of a compiled one
-    names = {module: name for name, module in model.named_modules() if name}
-    if layer is not None and layer not in names.values():
-        raise ValueError(
-            _(
-                "There is no layer {layer!r}: give a name from model.named_modules(), such as "
-                "{some}."
-            ).format(layer=layer, some=", ".join(map(repr, list(names.values())[-3:])))
-        )
-    answers: list[tuple[str, nn.Module, Tensor]] = []
-
-    def remember(module: nn.Module, _args: Any, output: Any) -> None:
-        first = output[0] if isinstance(output, Sequence) and len(output) else output
-        if isinstance(first, Tensor) and module in names:
-            answers.append((names[module], module, first))
-
+    answers, remember = _recorder(model, layer)
     with evaluating(model), kept_random_state(images.device), torch.inference_mode(False):
         with torch.enable_grad(), torch.compiler.set_stance("force_eager"), _frozen(model):
             with register_module_forward_hook(remember):
@@ -161,6 +148,30 @@ def gradient_maps(
     )
 
 
+def _recorder(model: nn.Module, layer: str | None) -> tuple[list[_Answer], Callable[..., None]]:
+    """A list, and the hook that fills it with each module's name, itself and its answer.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+    names = {module: name for name, module in model.named_modules() if name}
+    if layer is not None and layer not in names.values():
+        raise ValueError(
+            _(
+                "There is no layer {layer!r}: give a name from model.named_modules(), such as "
+                "{some}."
+            ).format(layer=layer, some=", ".join(map(repr, list(names.values())[-3:])))
+        )
+    answers: list[_Answer] = []
+
+    def remember(module: nn.Module, _args: Any, output: Any) -> None:
+        first = output[0] if isinstance(output, Sequence) and len(output) else output
+        if isinstance(first, Tensor) and module in names:
+            answers.append((names[module], module, first))
+
+    return answers, remember
+
+
 @contextmanager
 def _frozen(model: nn.Module) -> Iterator[None]:
     """Weights without gradients, so that what has one depends on the images."""
@@ -174,7 +185,7 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
 
 def _last_that_counts(
-    answers: list[tuple[str, nn.Module, Tensor]],
+    answers: list[_Answer],
     scores: Tensor,
     images: Tensor,
     layer: str | None,
@@ -203,7 +214,7 @@ def _last_that_counts(
     )
 
 
-def _grids(answers: list[tuple[str, nn.Module, Tensor]], images: Tensor) -> list[tuple[int, int]]:
+def _grids(answers: list[_Answer], images: Tensor) -> list[tuple[int, int]]:
     """Rows and columns that tokens may lie in: those of maps, and these merged two by two."""
     shapes = [tuple(answer.shape[2:]) for _name, _module, answer in answers if answer.dim() == 4]
     merged = [
@@ -214,7 +225,7 @@ def _grids(answers: list[tuple[str, nn.Module, Tensor]], images: Tensor) -> list
     return [grid for grid in merged if _is_like(*grid, images)]
 
 
-def _layers(answers: list[tuple[str, nn.Module, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+def _layers(answers: list[_Answer]) -> Iterator[tuple[str, Tensor]]:
     """The answers of what counts as a layer: no pooling, and nothing within an attention."""
     kinds = {name: type(module).__name__ for name, module, _answer in answers}
     pooled = {id(answer) for name, _module, answer in answers if _POOLING.search(kinds[name])}

@@ -238,17 +238,6 @@ def sheet_answers(
     height, width = sheet.image.shape[1:]
     for axes in (left, middle, right):
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
-    announced = [
-        _("{label} at row {row}, column {column}").format(
-            label=one.label, row=one.row, column=one.column
-        )
-        for one in findings
-    ]
-    found = (
-        _("The digits found are {findings}.").format(findings=listed(announced))
-        if announced
-        else _("No digit is found.")
-    )
     figure.description = _(
         "{description} On the left is the sheet with its digits, {digits} in all. In the middle "
         "is the most likely class in each of {rows} × {columns} windows, drawn at the centre of "
@@ -260,9 +249,21 @@ def sheet_answers(
         rows=classes.shape[0],
         columns=classes.shape[1],
         sure=percent(float((sure > 0.9).float().mean())),
-        found=found,
+        found=_found(findings),
     )
     return figure
+
+
+def _found(findings: Sequence[Finding]) -> str:
+    if not findings:
+        return _("No digit is found.")
+    places = [
+        _("{label} at row {row}, column {column}").format(
+            label=one.label, row=one.row, column=one.column
+        )
+        for one in findings
+    ]
+    return _("The digits found are {findings}.").format(findings=listed(places))
 
 
 def _write_at_centre(axes: Axes, text: str, row: int, column: int, side: int) -> None:
