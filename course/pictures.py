@@ -51,21 +51,27 @@ def draw_pictures(root: Path) -> list[Path]:
 
 
 def picture_files() -> Iterator[tuple[str, bytes]]:
-    """Name and content of every file of ``images/``: an SVG and a PNG a picture, the gallery."""
-    said = {}
+    """Name and content of every file of ``images/``: an SVG and a PNG a picture, the gallery.
+
+    A picture with words in it has a second SVG with its words in French, ``<name>.fr.svg``.
+    """
+    said, in_french = {}, set()
     for name in diagrams.PICTURES:
-        words = {}
+        drawn = {}
         for language in LANGUAGES:
             with speaking(language):
-                drawn = diagrams.picture(name)
-                words[language] = (drawn.title, drawn.description)
+                drawn[language] = diagrams.picture(name)
+        words = {language: (one.title, one.description) for language, one in drawn.items()}
         said[name] = words
-        yield f"{name}.svg", drawn.svg(words)
-        yield f"{name}.png", drawn.png()
-    yield "README.md", _gallery(said).encode()
+        yield f"{name}.svg", drawn["en"].svg(words)
+        yield f"{name}.png", drawn["en"].png()
+        if drawn["fr"].sketch.words != drawn["en"].sketch.words:
+            in_french.add(name)
+            yield f"{name}.fr.svg", drawn["fr"].svg({"fr": words["fr"]})
+    yield "README.md", _gallery(said, in_french).encode()
 
 
-def _gallery(said: dict[str, dict[str, tuple[str, str]]]) -> str:
+def _gallery(said: dict[str, dict[str, tuple[str, str]]], in_french: set[str]) -> str:
     parts = [
         "# The pictures / Les images",
         "Drawn from the modules of `course_utils` by `make images`: change the module, not the "
@@ -85,7 +91,7 @@ def _gallery(said: dict[str, dict[str, tuple[str, str]]]) -> str:
             f"## {name}",
             f"![{title}. {text}]({name}.svg)",
             f"**{title}.** [SVG]({name}.svg), [PNG]({name}.png)",
-            f"**{titre}.**",
+            f"**{titre}.**" + f" [SVG]({name}.fr.svg)" * (name in in_french),
             f"<details><summary>Description</summary><p>{escape(text, quote=False)}</p>"
             f'<p lang="fr">{escape(texte, quote=False)}</p></details>',
         ]

@@ -153,10 +153,10 @@ def _net_row(net: DenseNet, side: int) -> Row:
         if isinstance(part, DenseBlock):
             _stairs(row, part, most, f"$D_{rank}$")
         else:
-            row.part(part, "pooling", [(f"$T_{rank}$", MEDIUM), ("1×1", SMALL), ("avg", SMALL)])
+            row.part(part, "pooling", [(f"$T_{rank}$", MEDIUM), ("1×1", SMALL), (_("avg"), SMALL)])
     head = nn.Sequential(net.norm, net.relu, net.pool)
     row.part(head, "pooling", [("BN", SMALL), ("ReLU", SMALL), ("GAP", SMALL)])
-    row.part(net.linear, "linear", [("linear", SMALL)], flatten=True)
+    row.part(net.linear, "linear", [(_("linear"), SMALL)], flatten=True)
     row.data("$y$")
     return row
 

@@ -16,7 +16,7 @@ from course_utils.diagrams.sketch import (
     Box,
     Diagram,
     Sketch,
-    grouped,
+    count_text,
     shape_text,
     width_of,
 )
@@ -218,7 +218,7 @@ class Flow:
             return []
         notes = [shape_text(operator.shape)]
         if operator.parameters:
-            notes.append(f"{grouped(operator.parameters)} params")
+            notes.append(count_text(operator.parameters))
         return notes
 
     def _size(self, operator: Operator) -> tuple[float, float]:

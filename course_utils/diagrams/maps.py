@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from course_utils.diagrams.flow import Flow
-from course_utils.diagrams.sketch import Area, Box, Sketch, grouped, shape_text
+from course_utils.diagrams.sketch import Area, Box, Sketch, count_text, shape_text
 from course_utils.diagrams.style import CARD, EDGE, FAINT, LARGE, MEDIUM, SHORTCUT, SMALL, Role
 from course_utils.diagrams.tracing import image_for, trace
 from course_utils.i18n import _, listed, number
@@ -70,7 +70,7 @@ def conv_1x1(conv: nn.Conv2d, side: int = 5) -> Sketch:
     foot = first.bottom + 22
     sketch.note(first.left + side * CELL / 2, foot, shape_text(graph[0].shape))
     sketch.note(pixels.x, foot, str(read))
-    sketch.note(weights.x, foot, "conv 1×1", f"{grouped(count_parameters(conv))} params")
+    sketch.note(weights.x, foot, "conv 1×1", count_text(count_parameters(conv)))
     sketch.note(answers.x, foot, str(made))
     sketch.note(second.x, foot, shape_text(graph[-1].shape))
     text = _(
@@ -172,8 +172,8 @@ def _to_disc(sketch: Sketch, box: Box, disc: Box) -> None:
 
 
 def _tint(share: float) -> str:
-    """White for 0, blue for 1, orange for -1."""
-    tint = (0x5F, 0xA8, 0xD8) if share > 0 else (0xE5, 0x8A, 0x4E)
+    """White for 0, red for 1, blue for -1, as in the lessons' class maps."""
+    tint = (0xE0, 0x82, 0x6B) if share > 0 else (0x5F, 0xA8, 0xD8)
     channels = (round(255 + abs(share) * (channel - 255)) for channel in tint)
     return "#" + "".join(f"{channel:02X}" for channel in channels)
 
@@ -215,7 +215,7 @@ def global_average(maps: Tensor = VALUES) -> Sketch:
         sketch.join(grid, funnel, answer, y=y)
     foot = grid.area.bottom + 24
     sketch.note(grid.area.x, foot, shape_text(tuple(maps.shape)))
-    sketch.note(290, foot, f"{count_parameters(pool)} params")
+    sketch.note(290, foot, count_text(count_parameters(pool)))
     sketch.note(460, foot, str(number))
     text = _(
         "On the left are {number} maps of {size} pixels, with a number in each pixel. All go "
@@ -254,8 +254,7 @@ def heads(
         y = sketch.extent().bottom + 22
         length = max(2.0, 560 * count / max(counts))
         sketch.box(length / 2, y, BAR, width=length, height=14)
-        name = f"{grouped(count)} params"
-        sketch.label(length + 12, y, name, MEDIUM, align="left", bold=True)
+        sketch.label(length + 12, y, count_text(count), MEDIUM, align="left", bold=True)
         top = y + 42
     said = [
         f"{', '.join(' '.join(each.lines) for each in graph[1:])} ({number(count, 15)})"
@@ -302,8 +301,8 @@ def class_map(weights: Sequence[float] = (2.0, -1.0, 1.0)) -> Sketch:
     text = _(
         "On the left are {number} feature maps with a number in each pixel. Each is multiplied "
         "by its weight in the linear layer for class c: {weights}. The products add up, pixel "
-        "by pixel, to the map of the class, with positive pixels in blue and negative ones in "
-        "orange. Its mean, GAP, is the score of the class, {score}."
+        "by pixel, to the map of the class, with positive pixels in red and negative ones in "
+        "blue. Its mean, GAP, is the score of the class, {score}."
     )
     return sketch.described(
         _("A class activation map: a weighted sum of feature maps"),

@@ -7,7 +7,7 @@ from torch import nn
 
 from course_utils.diagrams.flow import Flow, row_of
 from course_utils.diagrams.row import Row
-from course_utils.diagrams.sketch import Area, Box, Sketch, grouped, shape_text
+from course_utils.diagrams.sketch import Area, Box, Sketch, count_text, shape_text
 from course_utils.diagrams.style import LARGE, MEDIUM, SMALL
 from course_utils.diagrams.tracing import Graph, image_for, trace
 from course_utils.i18n import _
@@ -205,7 +205,7 @@ def stage_row(blocks: nn.Sequential, side: int) -> tuple[Sketch, list[tuple[int,
         sketch.join(row[-1], came)
         text = " → ".join(str(shape[0]) for shape in shapes[-2:])
         change = ", ".join([text, *convolutions[0].lines[1:]])
-        sketch.note(frame.area.x, 60, change, f"{grouped(count_parameters(block))} params")
+        sketch.note(frame.area.x, 60, change, count_text(count_parameters(block)))
     sketch.join(came, end(edge + 61, "$y$"))
     return sketch, shapes
 
@@ -269,7 +269,7 @@ def resnet(net: CifarNet, side: int = 32) -> Sketch:
         wide = 8.0 + 3.0 * row.shape[0] / narrow
         _stage_icon(row, blocks, 28.0 + 64.0 * row.shape[-1] / side, wide)
     row.part(net.pool, "pooling", ["GAP"])
-    row.part(net.linear, "linear", ["linear"], flatten=True)
+    row.part(net.linear, "linear", [_("linear")], flatten=True)
     row.data("$y$")
     text = _(
         "From left to right: an image x of {image}, a 3×3 convolution with BN and ReLU, three "

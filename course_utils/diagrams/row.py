@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from course_utils.diagrams.sketch import Area, Box, Sketch, grouped, shape_text, width_of
+from course_utils.diagrams.sketch import Area, Box, Sketch, shape_text, width_of
 from course_utils.diagrams.style import ROLES, SMALL
+from course_utils.i18n import _, number
 from course_utils.inference import evaluating
 from course_utils.models import count_parameters
 
@@ -46,7 +47,7 @@ class Row:
 
     def data(self, name: str) -> None:
         """The input, or the answer."""
-        texts = [shape_text(self.shape)] + ["params"] * (self.end is None)
+        texts = [shape_text(self.shape)] + [_("params")] * (self.end is None)
         room = self._room(texts, 38.0)
         left = self._place(room)
         self.sketch.box(left + room / 2, 0, "data", [name], width=room, height=56)
@@ -79,7 +80,7 @@ class Row:
 
     def _notes(self, module: nn.Module) -> list[str]:
         count = count_parameters(module)
-        return [shape_text(self.shape), grouped(count) if count else "–"]
+        return [shape_text(self.shape), number(count, 15) if count else "–"]
 
     @staticmethod
     def _room(notes: Sequence[str], width: float) -> float:

@@ -35,7 +35,7 @@ from course_utils.diagrams.style import (
     STROKE,
     Role,
 )
-from course_utils.i18n import number
+from course_utils.i18n import _, number
 from course_utils.plots.figure import DescribedFigure
 
 __all__ = [
@@ -46,7 +46,7 @@ __all__ = [
     "Line",
     "Sketch",
     "Words",
-    "grouped",
+    "count_text",
     "shape_text",
     "width_of",
 ]
@@ -94,13 +94,13 @@ def _ink(text: str, size: float, bold: bool) -> tuple[float, float, float, float
     return float(left), -float(high), float(right), -float(low)
 
 
-def grouped(number: int) -> str:
-    """A whole number with a thin space every three digits, as both languages of science do.
+def count_text(parameters: int) -> str:
+    """A number of parameters as it is written in a picture.
 
-    >>> grouped(12345).replace("\\N{THIN SPACE}", " ")
-    '12 345'
+    >>> count_text(12345)
+    '12,345 params'
     """
-    return f"{number:,}".replace(",", "\N{THIN SPACE}")
+    return _("{number} params").format(number=number(parameters, 15))
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

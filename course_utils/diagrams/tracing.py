@@ -20,37 +20,6 @@ Kind = TypeVar("Kind", bound=nn.Module)
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 # What changes a tensor's place or type but none of its numbers is no operator of the drawing.
 SILENT = {"contiguous", "detach", "clone", "to", "float", "requires_grad_", "alias"}
-FUNCTIONS = {
-    "add": ("addition", "+"),
-    "iadd": ("addition", "+"),
-    "radd": ("addition", "+"),
-    "cat": ("concatenation", "concat"),
-    "concat": ("concatenation", "concat"),
-    "concatenate": ("concatenation", "concat"),
-    "relu": ("activation", "ReLU"),
-    "gelu": ("activation", "GELU"),
-    "silu": ("activation", "SiLU"),
-    "sigmoid": ("activation", "sigmoid"),
-    "tanh": ("activation", "tanh"),
-    "softmax": ("activation", "softmax"),
-    "leaky_relu": ("activation", "leaky ReLU"),
-    "batch_norm": ("normalisation", "BN"),
-    "conv2d": ("convolution", "conv"),
-    "linear": ("linear", "linear"),
-    "avg_pool2d": ("pooling", "avg pool"),
-    "max_pool2d": ("pooling", "max pool"),
-    "boolean_dispatch": ("pooling", "max pool"),
-    "adaptive_avg_pool2d": ("pooling", "avg pool"),
-    "mean": ("pooling", "mean"),
-    "amax": ("pooling", "max"),
-    "mul": ("other", "×"),
-    "sub": ("other", "−"),
-    "flatten": ("other", "flatten"),
-    "view": ("other", "reshape"),
-    "reshape": ("other", "reshape"),
-    "pad": ("other", "pad 0"),
-    "getitem": ("other", "slice"),
-}
 
 
 @dataclass
@@ -76,6 +45,41 @@ Graph = list[Operator]
 """Operators in the order in which they ran; the inputs come first, the output is last."""
 
 
+def _functions() -> dict[str, tuple[str, str]]:
+    """Role of each of torch's functions, and what is written in its box."""
+    return {
+        "add": ("addition", "+"),
+        "iadd": ("addition", "+"),
+        "radd": ("addition", "+"),
+        "cat": ("concatenation", "concat"),
+        "concat": ("concatenation", "concat"),
+        "concatenate": ("concatenation", "concat"),
+        "relu": ("activation", "ReLU"),
+        "gelu": ("activation", "GELU"),
+        "silu": ("activation", "SiLU"),
+        "sigmoid": ("activation", _("sigmoid")),
+        "tanh": ("activation", "tanh"),
+        "softmax": ("activation", "softmax"),
+        "leaky_relu": ("activation", "leaky ReLU"),
+        "batch_norm": ("normalisation", "BN"),
+        "conv2d": ("convolution", "conv"),
+        "linear": ("linear", _("linear")),
+        "avg_pool2d": ("pooling", _("avg pool")),
+        "max_pool2d": ("pooling", _("max pool")),
+        "boolean_dispatch": ("pooling", _("max pool")),
+        "adaptive_avg_pool2d": ("pooling", _("avg pool")),
+        "mean": ("pooling", _("mean")),
+        "amax": ("pooling", "max"),
+        "mul": ("other", "×"),
+        "sub": ("other", "−"),
+        "flatten": ("other", _("flatten")),
+        "view": ("other", _("reshape")),
+        "reshape": ("other", _("reshape")),
+        "pad": ("other", _("pad 0")),
+        "getitem": ("other", _("slice")),
+    }
+
+
 def describe_module(module: nn.Module) -> tuple[str, tuple[str, ...]]:
     """Role and lines of one of torch's modules.
 
@@ -83,7 +87,7 @@ def describe_module(module: nn.Module) -> tuple[str, tuple[str, ...]]:
     ('convolution', ('conv 3×3', 'stride 2'))
     """
     name = type(module).__name__
-    pool = "avg pool" if "Avg" in name else "max pool"
+    pool = _("avg pool") if "Avg" in name else _("max pool")
     match module:
         case nn.Conv2d():
             return "convolution", tuple(_lines_of(module))
@@ -100,8 +104,10 @@ def describe_module(module: nn.Module) -> tuple[str, tuple[str, ...]]:
         case nn.AvgPool2d() | nn.MaxPool2d():
             return "pooling", (f"{pool} {_times(module.kernel_size)}",)
         case nn.Linear():
-            return "linear", ("linear",)
-        case nn.Flatten() | nn.Dropout() | nn.Dropout2d():
+            return "linear", (_("linear"),)
+        case nn.Flatten():
+            return "other", (_("flatten"),)
+        case nn.Dropout() | nn.Dropout2d():
             return "other", (name.lower(),)
     is_activation = type(module).__module__ == "torch.nn.modules.activation"
     return "activation" if is_activation else "other", (name,)
@@ -113,12 +119,11 @@ def _times(sides: int | tuple[int, ...]) -> str:
 
 def _lines_of(conv: nn.Conv2d) -> Iterator[str]:
     yield f"conv {_times(conv.kernel_size)}"
-    for option in ("stride", "dilation"):
-        sides = getattr(conv, option)
+    for sides, text in ((conv.stride, _("stride {n}")), (conv.dilation, _("dilation {n}"))):
         if set(sides) != {1}:
-            yield f"{option} {sides[0] if len(set(sides)) == 1 else _times(sides)}"
+            yield text.format(n=sides[0] if len(set(sides)) == 1 else _times(sides))
     if conv.groups > 1:
-        yield f"groups {conv.groups}"
+        yield _("groups {n}").format(n=conv.groups)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -169,7 +174,7 @@ class _Recorder(TorchFunctionMode):
             self.kept.append(output)
             self.makers[id(output)] = self.makers[id(known[0])]
         elif name != "get" and known:
-            role, text = FUNCTIONS.get(name, ("other", name.replace("_", " ")))
+            role, text = _functions().get(name, ("other", name.replace("_", " ")))
             if role == "addition" and len(known) < 2:
                 role = "other"  # of a constant: nothing meets
             self.note(role, (text,), inputs, output)

@@ -12,6 +12,7 @@ from seeing import contrast
 from course_utils import diagrams
 from course_utils.diagrams.sketch import Area, Sketch, Words
 from course_utils.diagrams.style import CARD, NARROWEST, ROLES, WIDEST
+from course_utils.i18n import LANGUAGES, speaking
 from course_utils.models import BottleneckBlock, DenseBlock, projection_block
 
 BY_READERS = {
@@ -24,12 +25,17 @@ SKETCHES: dict[str, Sketch] = {}
 
 def sketch(name: str) -> Sketch:
     if name not in SKETCHES:
-        drawn = BY_READERS[name]() if name in BY_READERS else diagrams.picture(name)
+        language, one = name.split(" ", 1)
+        with speaking(language):
+            drawn = BY_READERS[one]() if one in BY_READERS else diagrams.picture(one)
         SKETCHES[name] = drawn.sketch
     return SKETCHES[name]
 
 
-every = pytest.mark.parametrize("name", [*diagrams.PICTURES, *BY_READERS])
+every = pytest.mark.parametrize(
+    "name",
+    [f"{language} {one}" for language in LANGUAGES for one in (*diagrams.PICTURES, *BY_READERS)],
+)
 
 
 def overlap(one: Area, other: Area) -> bool:
