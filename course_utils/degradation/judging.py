@@ -15,7 +15,7 @@ from typing import Literal
 
 from course_utils.experiments.families import net_name
 from course_utils.experiments.record import Record
-from course_utils.experiments.statistics import interval_text, paired_interval, points
+from course_utils.experiments.statistics import interval_text, paired_interval, points_text
 from course_utils.i18n import _, listed, ngettext, number
 
 __all__ = ["Change", "Plateau", "Scope", "Verdict", "verdict"]
@@ -55,8 +55,8 @@ class Change:
             if self.interval is None
             else _("95% interval {interval}").format(interval=interval_text(*self.interval))
         )
-        return _("{family}: {mean} points ({spread})").format(
-            family=net_name(self.family), mean=points(self.mean), spread=spread
+        return _("{family}: {mean} ({spread})").format(
+            family=net_name(self.family), mean=points_text(self.mean), spread=spread
         )
 
 

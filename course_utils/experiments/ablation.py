@@ -16,7 +16,7 @@ from course_utils.datasets import load
 from course_utils.experiments.families import composed
 from course_utils.experiments.record import Record
 from course_utils.experiments.spec import Spec
-from course_utils.experiments.statistics import CONFIDENCE, paired_interval, points
+from course_utils.experiments.statistics import CONFIDENCE, paired_interval, points, points_text
 from course_utils.experiments.store import Store
 from course_utils.experiments.sweeping import sweep
 from course_utils.i18n import _, bracketed, listed, number
@@ -209,8 +209,8 @@ class Effect:
         values = {
             "name": self.name,
             "error": _judge(self),
-            "mean": points(self.judged.mean),
-            "size": points(abs(self.judged.mean)).lstrip("+"),
+            "mean": points_text(self.judged.mean),
+            "size": points_text(abs(self.judged.mean)).lstrip("+"),
             "low": low,
             "high": high,
         }
@@ -220,18 +220,18 @@ class Effect:
             )
         if not self.judged.is_larger_than_noise:
             sentence = _(
-                "{name}: no difference in {error} is established ({mean} points, with an "
-                "interval from {low} to {high})."
+                "{name}: no difference in {error} is established ({mean}, with an interval "
+                "from {low} to {high})."
             )
         elif self.judged.mean > 0:
             sentence = _(
-                "{name}: the {error} rises by {size} points (with an interval from {low} to "
-                "{high}), which is established."
+                "{name}: the {error} rises by {size} (with an interval from {low} to {high}), "
+                "which is established."
             )
         else:
             sentence = _(
-                "{name}: the {error} falls by {size} points (with an interval from {low} to "
-                "{high}), which is established."
+                "{name}: the {error} falls by {size} (with an interval from {low} to {high}), "
+                "which is established."
             )
         return sentence.format(**values)
 

@@ -7,9 +7,9 @@ from statistics import fmean, median, stdev
 
 from scipy.stats import t as student
 
-from course_utils.i18n import _, bracketed, current_language, percent
+from course_utils.i18n import _, bracketed, current_language, ngettext, percent
 
-__all__ = ["CONFIDENCE", "interval_text", "paired_interval", "points", "spread"]
+__all__ = ["CONFIDENCE", "interval_text", "paired_interval", "points", "points_text", "spread"]
 
 CONFIDENCE = 0.95
 
@@ -63,6 +63,16 @@ def points(share: float, decimals: int = 1) -> str:
     rounded = round(100 * share, decimals) + 0.0  # without the minus of a rounded zero
     text = f"{rounded:+.{decimals}f}".replace("-", "−")
     return text.replace(".", ",") if current_language() == "fr" else text
+
+
+def points_text(share: float) -> str:
+    """A change in points with its unit, which French keeps in the singular below two.
+
+    >>> points_text(-0.007)
+    '−0.7 points'
+    """
+    whole = int(abs(round(100 * share, 1)))
+    return ngettext("{number} points", "{number} points", whole).format(number=points(share))
 
 
 def interval_text(low: float, high: float) -> str:

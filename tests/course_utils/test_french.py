@@ -12,6 +12,7 @@ from matplotlib.text import Text
 from course_utils import plots
 from course_utils.degradation import published, references, verdict
 from course_utils.experiments import compare, results
+from course_utils.experiments.statistics import points_text
 from course_utils.i18n import speaking
 from course_utils.models import Budget, compose, summary
 from course_utils.models.stages import (
@@ -117,3 +118,12 @@ def test_the_same_run_in_english_is_english() -> None:
     with speaking("en"):
         said = " ".join(texts())
     assert not re.search(r"\d,\d\b|graine|ordinaire|résiduel|erreur", said)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(-0.0004, "+0,0 point"), (-0.019, "−1,9 point"), (0.02, "+2,0 points")],
+)
+def test_the_plural_begins_at_two(change: float, said: str) -> None:
+    with speaking("fr"):
+        assert points_text(change) == said
