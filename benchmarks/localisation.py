@@ -3,9 +3,9 @@
     python benchmarks/localisation.py --nets build/nets
 
 For each case, four seeds are trained on the scenes of lesson 2 and measured on the 1,000 that
-serve for nothing else; ``course_utils/localization.json`` then holds the measures, for the lesson
-to show beside the reader's own. Nets that ``--nets`` holds already are not trained again. The
-commit is that of the working tree, which must be clean.
+serve for nothing else; ``course_utils/localization/runs.json`` then holds the measures, for the
+lesson to show beside the reader's own. Nets that ``--nets`` holds already are not trained again.
+The commit is that of the working tree, which must be clean.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from course_utils.cam import CAM, class_activation_maps
 from course_utils.datasets import Dataset, Split, load
 from course_utils.experiments.record import describe_machine
 from course_utils.localization import (
-    STORED,
     boxes_from_map,
     energy_game,
     max_box_accuracy_v2,
     pixel_average_precision,
     pointing_game,
 )
+from course_utils.localization.stored import STORED
 from course_utils.models import gap_net, receptive_field
 from course_utils.models.blocks import ConvBNReLU, he_initialised
 from course_utils.models.gap import GapNet

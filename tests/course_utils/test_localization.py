@@ -11,6 +11,8 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from course_utils import localization as loc
+from course_utils.localization.checking import CONVENTIONS
+from course_utils.localization.stored import STORED
 
 
 @pytest.fixture(autouse=True)
@@ -166,10 +168,10 @@ def test_maps_are_not_joined_to_their_neighbours_in_the_stack():
 
 def test_many_maps_are_treated_in_parts_with_the_same_answer(monkeypatch):
     maps = random_maps(9, 6, 5)
-    for convention in loc.CONVENTIONS:
+    for convention in CONVENTIONS:
         whole = loc.boxes_from_map(maps, [0.2, 0.6], convention=convention)
         with monkeypatch.context() as patch:
-            patch.setattr(loc, "PIXELS_AT_ONCE", 61)
+            patch.setattr(loc.outlines, "PIXELS_AT_ONCE", 61)
             parts = loc.boxes_from_map(maps, [0.2, 0.6], convention=convention)
         assert torch.equal(parts, whole)
 
@@ -232,7 +234,7 @@ def test_chance_of_finding_a_box_is_that_of_one_as_large_at_a_random_place():
 
 
 def test_a_box_as_large_as_the_image_is_found_by_chance_always(monkeypatch):
-    monkeypatch.setattr(loc, "PIXELS_AT_ONCE", 1)  # one image at a time
+    monkeypatch.setattr(loc.chance, "PIXELS_AT_ONCE", 1)  # one image at a time
     boxes = [[0, 0, 3, 2], [0, 0, 3, 1]]  # the second has two places, and one is right
     result = loc.max_box_accuracy(torch.rand(2, 3, 4), boxes, thresholds=0.5, delta=0.5)
     assert result.chance == (1 + 1 / 2) / 2
@@ -508,7 +510,7 @@ def test_each_case_that_is_stored_has_four_seeds_with_the_same_measures():
         assert len({tuple(run) for run in same}) == 1
         shares = [run[name] for run in same for name in ("error", "pointing", "V2", "PxAP")]
         assert all(0 <= share <= 1 for share in shares)
-    about = json.loads(loc.STORED.read_text(encoding="utf-8"))
+    about = json.loads(STORED.read_text(encoding="utf-8"))
     assert {"date", "commit", "machine"} < about.keys()
 
 
