@@ -96,8 +96,6 @@ def test_the_lessons_rate_gives_a_competitor_its_lowest_median(place: int) -> No
     else:
         rate = names(LESSON_5[0])["recipe"]["learning_rate"]
         assert min(medians, key=medians.__getitem__) == rate
-            min(medians, key=medians.__getitem__) == names(LESSON_5[0])["recipe"]["learning_rate"]
-        )
 
 
 @pytest.mark.parametrize(("rate", "established"), [(0.1, True), (1.0, False)])
