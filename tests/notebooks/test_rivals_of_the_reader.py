@@ -70,13 +70,13 @@ def test_each_competitor_is_the_better_of_its_variants_by_validation() -> None:
 
 
 def gain(before: dict[str, Any], after: dict[str, Any]) -> Difference:
-    """How the validation error changes from one trial to another, over competitors and seeds."""
-    old, new = {}, {}
-    for place in range(5):
-        first, second = kept(place, **before), kept(place, **after)
-        for seed in first.keys() & second.keys():
-            old[100 * place + seed] = first[seed].judged_error
-            new[100 * place + seed] = second[seed].judged_error
+    """How the mean validation error of the competitors changes from one trial to another."""
+    rows = [(kept(place, **before), kept(place, **after)) for place in range(5)]
+    shared = set.intersection(*(set(first) & set(second) for first, second in rows))
+    old, new = (
+        {seed: fmean(row[trial][seed].judged_error for row in rows) for seed in shared}
+        for trial in (0, 1)
+    )
     return difference(old, new, changes=3, images=1000)
 
 
