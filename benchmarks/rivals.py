@@ -52,7 +52,7 @@ def planned(names: dict[str, Any], seeds: int) -> Iterator[Spec]:
             yield from (run_of(design, seed, learning_rate=rate) for design in nets)
     without, with_them = names["by_depth"][34].values()
     for rate in DEEP_RATES:
-        for seed in range(min(3, seeds)):
+        for seed in range(min(4, seeds) if rate == names["recipe"]["learning_rate"] else seeds):
             yield from (run_of(net, seed, learning_rate=rate) for net in (without, with_them))
 
 
