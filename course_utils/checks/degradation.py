@@ -107,7 +107,7 @@ def check_paired_change(function: object) -> Feedback:
 
 def _interval_mistakes() -> list[Mistake]:
     pairs = _(
-        "Both nets come from the same seed, so what varies from seed to seed cancels out in a "
+        "Both networks come from the same seed, so what varies from seed to seed cancels out in a "
         "difference."
     )
     unpaired = _("you compare the two groups as if they were independent: pair them by seed.")
@@ -199,12 +199,12 @@ def check_identity_layer(function: object) -> Feedback:
                     "weights, it is not a convolution, a batch normalisation and a ReLU in a "
                     "row."
                 ).format(label=label),
-                _("Return a layer like those of the plain net, with weights of your choice."),
+                _("Return a layer like those of the plain network, with weights of your choice."),
             )
     return correct(
         _(
             "your layer returns every non-negative map unchanged, and could stand anywhere in a "
-            "plain net."
+            "plain network."
         )
     )
 
@@ -218,7 +218,7 @@ def _one_layer(seen: Trace, label: str) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
                 "`{label}` should run one 3×3 convolution, one batch normalisation and a ReLU. "
                 "As for weight layers, it runs {layers}."
             ).format(label=label, layers=listed(map(describe, seen.runs)) or _("no layer")),
-            _("Return a layer like those of the plain net, with weights of your choice."),
+            _("Return a layer like those of the plain network, with weights of your choice."),
         )
     if norms[0].running_mean is None:
         reject(
@@ -741,7 +741,7 @@ def check_resnet(function: object) -> Feedback:
     require_modules(function, "resnet", cases, reference, mistakes, images=(2, 32, 32), hint=hint)
     return correct(
         _(
-            "your net equals the course's at depths 8 and 20; at depth 20, it has {count} "
+            "your network equals the course's at depths 8 and 20; at depth 20, it has {count} "
             "parameters."
         ).format(count=number(count_parameters(reference(20)), 9))
     )

@@ -370,7 +370,7 @@ def check_densenet(function: object) -> Feedback:
         published = count_parameters(densenet(100, 12))
     return correct(
         _(
-            "your net equals the course's; at depth 100 and growth rate 12, it has {count} "
+            "your network equals the course's; at depth 100 and growth rate 12, it has {count} "
             "parameters."
         ).format(count=number(published, 9))
     )

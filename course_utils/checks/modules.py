@@ -156,7 +156,7 @@ def left_out(unit: nn.Sequential) -> list[Mistake]:
 
 def head_mistakes(net: nn.Module) -> list[Mistake]:
     """A net of which something wrong is done to the scores that it ends with."""
-    softmax = _("the net ends with a softmax, and should return the scores before it (logits).")
+    softmax = _("the network ends with a softmax, and should return the scores before it (logits).")
     applied = _("torch's cross-entropy applies the softmax itself.")
     return wrong_answers(
         nn.Sequential(net, nn.Softmax(1)),

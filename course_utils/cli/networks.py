@@ -111,7 +111,7 @@ def add_network(group: Any) -> None:
         action="append",
         default=[],
         metavar=_("NAME=VALUE"),
-        help=_("an option of the nets, such as width=8"),
+        help=_("an option of the networks, such as width=8"),
     )
     group.add_argument(
         "--names", type=Path, metavar=_("FILE"), help=_("the names of its classes, one per line")

@@ -85,11 +85,11 @@ def _add_runs(group: Any) -> None:
         nargs="+",
         **name,
         help=_(
-            "families of nets, plain and residual by default: plain, residual, dense, or your "
+            "families of networks, plain and residual by default: plain, residual, dense, or your "
             "own as module:function, in a file of this folder"
         ),
     )
-    group.add_argument("--depths", nargs="+", **NUMBER, help=_("depths of the nets"))
+    group.add_argument("--depths", nargs="+", **NUMBER, help=_("depths of the networks"))
     group.add_argument("--seeds", nargs="+", **NUMBER, help=_("seeds of the runs"))
     length = group.add_mutually_exclusive_group()
     length.add_argument("--epochs", **NUMBER, help=_("passes over the training split"))
@@ -101,7 +101,7 @@ def _add_runs(group: Any) -> None:
     group.add_argument("--threads", **NUMBER, help=_("threads of each run"))
     _add_setting(group, "--set", _("any other setting of a run, such as batch_size=128"))
     _add_setting(group, "--dataset-option", _("an option of the data set, such as mean=pixel"))
-    _add_setting(group, "--family-option", _("an option of the nets, such as width=8"))
+    _add_setting(group, "--family-option", _("an option of the networks, such as width=8"))
 
 
 def _add_ways(group: Any) -> None:
@@ -122,7 +122,8 @@ def _add_ways(group: Any) -> None:
         action=argparse.BooleanOptionalAction,
         default=True,
         help=_(
-            "time a few steps of each net first, to tell how long the sweep will take (the default)"
+            "time a few steps of each network first, to tell how long the sweep will take "
+            "(the default)"
         ),
     )
     group.add_argument(

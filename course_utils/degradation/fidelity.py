@@ -136,5 +136,6 @@ def _choices(spec: Spec) -> Iterator[str]:
         ).format(window=WARM_WINDOW, share=percent(WARM_UNTIL, 0))
         if spec.family == "plain":
             yield _(
-                "the plain net has the warm start that the paper describes for its residual net"
+                "the plain network has the warm start that the paper describes for its residual "
+                "network"
             )

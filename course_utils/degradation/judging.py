@@ -137,13 +137,14 @@ class Verdict:
         others = len(self.changes) > 1
         if self.scope == "trained":
             return (
-                _("Degradation between trained nets is established.")
+                _("Degradation between trained networks is established.")
                 if self.shown
-                else _("Degradation between trained nets is not established.")
+                else _("Degradation between trained networks is not established.")
             )
         if self.scope == "best rates":
             where = _(
-                "At this budget of {steps} steps, with each net at the best of its learning rates"
+                "At this budget of {steps} steps, with each network at the best of its learning "
+                "rates"
             )
         else:
             where = _("At this learning rate, {rate}, and this budget of {steps} steps")
@@ -153,23 +154,25 @@ class Verdict:
             steps=number(self.steps, 9),
         )
         if not self.shown:
-            said = _("{place}, it is not established that depth harms the plain net.")
+            said = _("{place}, it is not established that depth harms the plain network.")
         elif others:
-            said = _("{place}, depth harms the plain net, and more than the net with shortcuts.")
+            said = _(
+                "{place}, depth harms the plain network, and more than the network with shortcuts."
+            )
         else:
-            said = _("{place}, depth harms the plain net.")
+            said = _("{place}, depth harms the plain network.")
         return said.format(place=place)
 
     def _reach(self) -> str:
         """What these runs cannot say, and what it would take."""
         if self.scope == "one rate":
             return _(
-                "This says nothing about other learning rates or longer training: the nets may "
+                "This says nothing about other learning rates or longer training: the networks may "
                 "not be fully trained."
             )
         if self.scope == "trained":
             return _(
-                "Every net compared is fully trained: at the best of its learning rates, twice "
+                "Every network compared is fully trained: at the best of its learning rates, twice "
                 "as many steps change its training error by less than two points."
             )
         moving = [
@@ -178,7 +181,7 @@ class Verdict:
             if not plateau.is_reached
         ]
         return _(
-            "This says nothing about fully trained nets: for {nets}, the records lack either "
+            "This says nothing about fully trained networks: for {nets}, the records lack either "
             "three learning rates, or a run of twice as many steps that changes the error by "
             "less than two points."
         ).format(nets=", ".join(moving))
@@ -283,8 +286,8 @@ def _compared(nets: Mapping[Net, _Runs]) -> tuple[int, dict[Net, _Runs]]:
     if not fair:
         raise ValueError(
             _(
-                "These records cannot be compared: the nets have no budget of steps in common "
-                "with a learning rate in common. Give every net the same budget and the same "
+                "These records cannot be compared: the networks have no budget of steps in common "
+                "with a learning rate in common. Give every network the same budget and the same "
                 "learning rates."
             )
         )
@@ -331,7 +334,7 @@ def verdict(records: Iterable[Record]) -> Verdict:
     if "plain" not in families or len(depths) < 2:
         raise ValueError(
             _(
-                "A verdict needs records of the plain net at two depths or more: train a "
+                "A verdict needs records of the plain network at two depths or more: train a "
                 "shallow one and a deep one."
             )
         )

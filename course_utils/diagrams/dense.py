@@ -232,7 +232,7 @@ def densenet_zoom(net: DenseNet, side: int = 32) -> Sketch:
         "{after}, average pooling over 2×2 pixels. The network has {total} parameters."
     )
     return sketch.described(
-        _("DenseNet-BC, from the net to one layer"),
+        _("DenseNet-BC, from the network to one layer"),
         text,
         layers=len(block.layers),
         narrow=convolutions[0].out_channels,

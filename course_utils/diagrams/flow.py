@@ -29,7 +29,7 @@ __all__ = ["LARGEST", "Flow", "draw", "row_of"]
 LARGEST = 40
 """Operators that a drawing holds at most: with more, nobody reads it."""
 
-GAP, FORK, LANE = 24.0, 12.0, 24.0
+GAP, FORK, LANE = 23.0, 12.0, 24.0
 
 
 @dataclass(frozen=True)

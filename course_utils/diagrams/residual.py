@@ -259,7 +259,7 @@ def plain_and_residual(n_blocks: int = 3, channels: int = 16, side: int = 32) ->
 
 def resnet(net: CifarNet, side: int = 32) -> Sketch:
     """``resnet_archi``: the whole CIFAR net, with the shape after each part."""
-    row = Row(image_for(net, side), foot=104.0, gap=18.0)
+    row = Row(image_for(net, side), foot=104.0, gap=17.0)
     row.data("$x$")
     row.part(net.stem, "convolution", ["conv 3×3", ("BN, ReLU", SMALL)])
     narrow = row.shape[0]

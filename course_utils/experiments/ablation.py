@@ -283,7 +283,7 @@ class Ablation:
                 ]
             )
         headers = [
-            _("net"),
+            _("network"),
             _("change"),
             _("{error} (points) [interval]").format(error=self.judge),
             _("training error (points) [interval]"),
@@ -394,8 +394,8 @@ def compare(
         few = [name for name, runs in found.items() if len(runs.keys() & found[None].keys()) < 2]
         raise ValueError(
             _(
-                "Fewer than two seeds have a record of every net. Records are missing for these "
-                "changes: {names}."
+                "Fewer than two seeds have a record of every network. Records are missing for "
+                "these changes: {names}."
             ).format(names=", ".join(map(str, few)))
         )
     kept = {name: [runs[seed] for seed in seeds] for name, runs in found.items()}

@@ -116,7 +116,7 @@ def estimate(
     # The shallowest first: the peak of a process that does several is then that of the last.
     in_turn = sorted(unknown, key=lambda spec: spec.depth)
     shown = progress and bool(in_turn)
-    said = _("timing a few steps of each net")
+    said = _("timing a few steps of each network")
     if shown and not sys.stderr.isatty():
         print(f"{said}…", file=sys.stderr, flush=True)
     with (
@@ -195,6 +195,6 @@ def plan(
         done = sum(spec in found for spec in runs)
         rows.append([net_name(family, depth), done, len(runs) - done, *cost])
     return Table(
-        [_("net"), _("stored"), _("to do"), _("a run"), _("memory"), _("estimated from")],
+        [_("network"), _("stored"), _("to do"), _("a run"), _("memory"), _("estimated from")],
         rows,
     )

@@ -25,7 +25,7 @@ def results(records: Iterable[Record]) -> Table:
     Args:
         records: of one experiment.
 
-    >>> results([]).headers[0] in ("net", "réseau")
+    >>> results([]).headers[0] in ("network", "réseau")
     True
     """
     groups: dict[Spec, list[Record]] = {}
@@ -33,7 +33,7 @@ def results(records: Iterable[Record]) -> Table:
         groups.setdefault(replace(record.spec, seed=0), []).append(record)
     return Table(
         [
-            _("net"),
+            _("network"),
             _("seeds"),
             _("training error, %"),
             _("test error, %"),

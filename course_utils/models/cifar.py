@@ -38,7 +38,7 @@ def blocks_per_stage(depth: int) -> int:
         lower = max(8, 6 * ((depth - 2) // 6) + 2)
         raise ValueError(
             _(
-                "There is no net of depth {depth}: a depth is 6n+2 (8, 14, 20, 26, 32 …), and "
+                "There is no network of depth {depth}: a depth is 6n+2 (8, 14, 20, 26, 32 …), and "
                 "the nearest are {lower} and {upper}."
             ).format(depth=depth, lower=lower, upper=lower + 6)
         )
@@ -154,7 +154,7 @@ def _zero_residuals(net: CifarNet) -> None:
     for block in (m for m in net.stages.modules() if isinstance(m, ResidualBlock)):
         if block.shortcut is None:
             raise ValueError(
-                _("A plain block whose residual is zero outputs zero: give the net shortcuts.")
+                _("A plain block whose residual is zero outputs zero: give the network shortcuts.")
             )
         norm = [module for module in block.body.modules() if isinstance(module, nn.BatchNorm2d)][-1]
         norm.weight.zero_()
@@ -199,7 +199,7 @@ def deepen(model: CifarNet, depth: int) -> CifarNet:
     if any(block.shortcut is not None or block.slope for block in blocks):
         raise ValueError(
             _(
-                "Only a plain net (shortcut=None) with ReLUs can be deepened with identity "
+                "Only a plain network (shortcut=None) with ReLUs can be deepened with identity "
                 "layers, since these copy what is not negative."
             )
         )
@@ -207,7 +207,7 @@ def deepen(model: CifarNet, depth: int) -> CifarNet:
     if added < 0:
         raise ValueError(
             _(
-                "A net of depth {old} cannot be deepened to {new}: ask for a depth of {old} or "
+                "A network of depth {old} cannot be deepened to {new}: ask for a depth of {old} or "
                 "more."
             ).format(old=model.depth, new=depth)
         )

@@ -231,7 +231,7 @@ class Transition(nn.Sequential):
             raise ValueError(
                 _(
                     "A transition halves the side of its maps, and these have only "
-                    "{height}×{width} pixels: give the net larger images."
+                    "{height}×{width} pixels: give the network larger images."
                 ).format(height=height, width=width)
             )
         for module in self:

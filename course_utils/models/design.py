@@ -197,7 +197,7 @@ class Composed(nn.Module):
                     _(
                         "Stage {position}, {stage}, halves the side of its maps, and the "
                         "{channels} maps that reach it have {height}×{width} pixels: give the "
-                        "net larger images, or remove a stride from an earlier stage."
+                        "network larger images, or remove a stride from an earlier stage."
                     ).format(
                         position=position,
                         stage=repr(self.design[position - 1]),
@@ -255,9 +255,9 @@ def compose(
         if shape[0] != in_channels:
             raise ValueError(
                 ngettext(
-                    "The images have {channels} channel and the net reads {in_channels}: give "
+                    "The images have {channels} channel and the network reads {in_channels}: give "
                     "in_channels and image_shape the same number.",
-                    "The images have {channels} channels and the net reads {in_channels}: give "
+                    "The images have {channels} channels and the network reads {in_channels}: give "
                     "in_channels and image_shape the same number.",
                     shape[0],
                 ).format(channels=shape[0], in_channels=in_channels)

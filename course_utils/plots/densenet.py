@@ -123,7 +123,7 @@ def gradient_profiles(
     panels[-1].legend(frameon=False, fontsize=9)
     figure.description = _(
         "Norm of the gradient of each convolution against its place, on a logarithmic scale, "
-        "with one panel per moment of the training and one line per net. {said}."
+        "with one panel per moment of the training and one line per network. {said}."
     ).format(said=listed(said))
     return figure
 

@@ -197,7 +197,7 @@ def error_by_cost(records: Sequence[Record], measure: str = "train_error") -> De
         )
     figure.description = _(
         "{measure} against three costs, one per panel: parameters, multiply-adds, training "
-        "time. Each run has a small mark, and each net a large one at its medians. {said}."
+        "time. Each run has a small mark, and each network a large one at its medians. {said}."
     ).format(measure=error.capitalize(), said=listed(said))
     return figure
 

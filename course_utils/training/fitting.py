@@ -243,7 +243,7 @@ def _check_trainable(model: nn.Module) -> None:
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError(
             _(
-                "No weight of this net can learn: either it has none, or all are frozen, and "
+                "No weight of this network can learn: either it has none, or all are frozen, and "
                 "requires_grad_(True) frees them."
             )
         )

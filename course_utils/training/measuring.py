@@ -76,7 +76,7 @@ def checked_logits(logits: object, images: int, classes: int) -> Tensor:
     ):
         raise ValueError(
             _(
-                "For {images} images of {classes} classes, the net must return logits of shape "
+                "For {images} images of {classes} classes, the network must return logits of shape "
                 "({images}, {classes}), and it returned {found}: its last layer needs one "
                 "output per class."
             ).format(images=images, classes=classes, found=described(logits))

@@ -121,7 +121,7 @@ def test_deepening_to_the_same_depth_is_a_copy() -> None:
 
 @pytest.mark.parametrize("shortcut", ["A", "B"])
 def test_only_plain_nets_are_deepened(shortcut: Shortcut) -> None:
-    with pytest.raises(ValueError, match="Only a plain net"):
+    with pytest.raises(ValueError, match="Only a plain network"):
         deepen(cifar_net(8, shortcut, width=3), 14)
 
 
@@ -131,7 +131,7 @@ def test_a_net_cannot_be_deepened_to_a_smaller_or_impossible_depth() -> None:
         ValueError, match="depth 20 cannot be deepened to 14: ask for a depth of 20"
     ):
         deepen(net, 14)
-    with pytest.raises(ValueError, match="There is no net of depth 21"):
+    with pytest.raises(ValueError, match="There is no network of depth 21"):
         deepen(net, 21)
 
 
@@ -189,9 +189,9 @@ def test_a_residual_that_starts_at_zero_leaves_the_shortcut() -> None:
 @pytest.mark.parametrize(
     ("shortcut", "options", "says"),
     [
-        (None, {"start": "zero_residual"}, "give the net shortcuts"),
-        ("A", {"start": "deepened"}, "Only a plain net"),
-        (None, {"start": "deepened", "slope": 0.1}, "Only a plain net .* with ReLUs"),
+        (None, {"start": "zero_residual"}, "give the network shortcuts"),
+        ("A", {"start": "deepened"}, "Only a plain network"),
+        (None, {"start": "deepened", "slope": 0.1}, "Only a plain network .* with ReLUs"),
         (None, {"start": "xavier"}, "start must be one of 'he'"),
     ],
 )

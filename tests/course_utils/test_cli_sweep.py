@@ -160,7 +160,7 @@ def test_a_sweep_ends_with_the_table_the_figure_beside_the_store_and_the_verdict
     records = sweep_and_show(specs, store, Here(), estimates=False)
     assert [one.spec for one in records] == specs
     table, (figure, verdict) = (lines := capsys.readouterr().out.splitlines())[:-2], lines[-2:]
-    assert [row.split()[0] for row in table] == ["net", "plain-8", "plain-14"]
+    assert [row.split()[0] for row in table] == ["network", "plain-8", "plain-14"]
     assert figure == f"Figure: {store}.png" and figure_path(store) == tmp_path / "store.png"
     assert "from depth 8 to depth 14, over 2 seeds" in verdict
     with Image.open(figure_path(store)) as picture:

@@ -124,7 +124,7 @@ def test_seeds_that_miss_a_record_are_left_out_for_every_family() -> None:
     ids=["none", "one depth", "no plain net"],
 )
 def test_a_verdict_needs_the_plain_net_at_two_depths(records: list[Record]) -> None:
-    with pytest.raises(ValueError, match="plain net at two depths or more: train"):
+    with pytest.raises(ValueError, match="plain network at two depths or more: train"):
         verdict(records)
 
 
@@ -284,11 +284,11 @@ def test_an_interval_of_tiny_ends_is_told_apart() -> None:
 
 def test_one_rate_and_budget_are_named_and_nothing_larger_is_said() -> None:
     assert str(verdict(degrading())) == (
-        "At this learning rate, 0.1, and this budget of 132 steps, depth harms the plain net, and "
-        "more than the net with shortcuts. The mean change in training error from depth 8 to depth "
-        "56, over 3 seeds, is as follows: plain: +60.0 points (95% interval +35.2 to +84.8); "
+        "At this learning rate, 0.1, and this budget of 132 steps, depth harms the plain network, "
+        "and more than the network with shortcuts. The mean change in training error from depth 8 "
+        "to depth 56, over 3 seeds, is as follows: plain: +60.0 points (95% interval +35.2 to +84.8); "
         "residual: +0.0 points (95% interval −2.0 to +2.5). This says nothing about other learning "
-        "rates or longer training: the nets may not be fully trained."
+        "rates or longer training: the networks may not be fully trained."
     )
 
 
@@ -308,11 +308,11 @@ def test_trained_nets_are_told_from_nets_at_the_best_of_their_rates() -> None:
     records = [*tried("plain", 8, RATES), *tried("plain", 56, WORSE)]
     best = str(verdict(records))
     assert best.startswith(
-        "At this budget of 132 steps, with each net at the best of its learning rates, depth"
+        "At this budget of 132 steps, with each network at the best of its learning rates, depth"
     )
-    assert "about fully trained nets: for plain-8, plain-56, the records lack" in best
+    assert "about fully trained networks: for plain-8, plain-56, the records lack" in best
     records += tried("plain", 8, {0.1: 0.0}, steps=264) + tried("plain", 56, {0.01: 0.3}, steps=264)
-    assert str(verdict(records)).startswith("Degradation between trained nets is established. ")
+    assert str(verdict(records)).startswith("Degradation between trained networks is established. ")
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -270,7 +270,7 @@ def test_maps_too_small_for_a_transition_are_refused_with_the_stage_and_the_shap
 
 
 def test_the_shape_of_the_images_must_be_one_that_the_net_reads() -> None:
-    with pytest.raises(ValueError, match=r"have 1 channel.* the net reads 3"):
+    with pytest.raises(ValueError, match=r"have 1 channel.* the network reads 3"):
         compose([conv(8), gap_head()], image_shape=(1, 8, 8))
     with pytest.raises(ValueError, match=r"is \(channels, height, width\), not"):
         compose([conv(8), gap_head()], image_shape=(8, 8))

@@ -34,7 +34,7 @@ def test_the_timing_is_said_where_no_bar_can_be_drawn_and_only_if_there_is_some(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     estimate([tiny(seed=1)], [], Inline(), progress=True)
-    assert capsys.readouterr().err == "timing a few steps of each net…\n"
+    assert capsys.readouterr().err == "timing a few steps of each network…\n"
     here = record(tiny(seed=0), seconds=7.0)
     here.machine["processor"] = describe_machine()["processor"]
     estimate([tiny(seed=1)], [here], Inline(), progress=True)

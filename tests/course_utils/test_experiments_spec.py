@@ -150,7 +150,7 @@ def test_neither_epochs_nor_steps_is_the_default_number_of_epochs() -> None:
 @pytest.mark.parametrize(
     ("changes", "kind", "says"),
     [
-        ({"depth": 21}, ValueError, r"There is no net of depth 21.*nearest are 20 and 26"),
+        ({"depth": 21}, ValueError, r"There is no network of depth 21.*nearest are 20 and 26"),
         ({"depth": "20"}, TypeError, "depth must be a whole number.*'20'"),
         ({"seed": -1}, ValueError, "seed must be at least 0, and is -1"),
         ({"seed": 0.5}, TypeError, "seed must be a whole number"),

@@ -565,7 +565,9 @@ def test_a_net_in_double_precision_is_measured_and_trained_in_it() -> None:
     ],
 )
 def test_a_net_that_returns_no_logit_a_class_is_told_so(model: nn.Module, found: str) -> None:
-    says = rf"For \d images of 3 classes, the net must return logits .*, and it returned {found}"
+    says = (
+        rf"For \d images of 3 classes, the network must return logits .*, and it returned {found}"
+    )
     split = noise(4)
     with pytest.raises(ValueError, match=says):
         evaluate(model, split, device="cpu")
@@ -575,7 +577,7 @@ def test_a_net_that_returns_no_logit_a_class_is_told_so(model: nn.Module, found:
 
 @pytest.mark.parametrize("model", [Probe().requires_grad_(False), Constant(1.0, 2.0, 3.0)])
 def test_a_net_that_has_nothing_to_learn_is_told_so(model: nn.Module) -> None:
-    with pytest.raises(ValueError, match="No weight of this net can learn"):
+    with pytest.raises(ValueError, match="No weight of this network can learn"):
         train(model)
 
 
