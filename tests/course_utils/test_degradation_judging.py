@@ -286,9 +286,9 @@ def test_one_rate_and_budget_are_named_and_nothing_larger_is_said() -> None:
     assert str(verdict(degrading())) == (
         "At this learning rate, 0.1, and this budget of 132 steps, depth harms the plain network, "
         "and more than the network with shortcuts. The mean change in training error from depth 8 "
-        "to depth 56, over 3 seeds, is as follows: plain: +60.0 points (95% interval +35.2 to +84.8); "
-        "residual: +0.0 points (95% interval −2.0 to +2.5). This says nothing about other learning "
-        "rates or longer training: the networks may not be fully trained."
+        "to depth 56, over 3 seeds, is as follows: plain: +60.0 points (95% interval "
+        "+35.2 to +84.8); residual: +0.0 points (95% interval −2.0 to +2.5). This says nothing "
+        "about other learning rates or longer training: the networks may not be fully trained."
     )
 
 

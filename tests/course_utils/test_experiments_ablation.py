@@ -333,10 +333,6 @@ def test_the_seed_is_no_choice() -> None:
             ValueError,
             r"The change 'x' is refused: There is no network of depth 9",
         ),
-            {"x": {"depth": 9}},
-            ValueError,
-            r"The change 'x' is refused: There is no network of depth 9",
-        ),
         ({"x": {"depth": 8.5}}, TypeError, "The change 'x' is refused: depth must be"),
         ({"x": {"family_options": 3}}, TypeError, "The change 'x' is refused"),
         (
