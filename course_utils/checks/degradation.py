@@ -313,7 +313,7 @@ def check_conv_bn_relu(function: object) -> Feedback:
     require_modules(function, "conv_bn_relu", cases, reference, mistakes)
     return correct(
         _(
-            "your brick equals the course's at every stride: a convolution, a batch "
+            "your building block equals the course's at every stride: a convolution, a batch "
             "normalisation and a ReLU."
         )
     )

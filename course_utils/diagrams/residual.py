@@ -32,7 +32,7 @@ def conv_bn_relu(block: ConvBNReLU, side: int = 32) -> Sketch:
         "Three boxes in a row, from left to right, between an input x of {before} and an output "
         "y of {after}: a 3×3 convolution without bias ({convolution} parameters), batch "
         "normalisation ({norm} parameters) and a ReLU (none). Every network of the course is "
-        "built from this brick."
+        "made of this building block."
     )
     convolution, norm = (flow.graph[place].parameters for place in (1, 2))
     title = _("Convolution, batch normalisation, ReLU")
