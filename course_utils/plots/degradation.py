@@ -90,7 +90,7 @@ def rate_and_budget(records: Sequence[Record]) -> DescribedFigure:
     depths = sorted({record.spec.depth for record in records})
     budgets = sorted({record.steps for record in records})
     rates = sorted({record.spec.learning_rate for record in records})
-    figure, panels = DescribedFigure.blank((9.2, 4.2), 1, len(depths), sharey=True)
+    figure, panels = DescribedFigure.blank((9.2, 4.2), 1, len(depths), sharex=True, sharey=True)
     said = []
     styles = {}
     for axes, depth in zip(panels, depths, strict=True):

@@ -2,49 +2,59 @@
 
 from __future__ import annotations
 
-from course_utils.degradation import Reference, references, verdict
+from functools import cache
+
+from course_utils.degradation import references, verdict
+from course_utils.degradation.judging import Plateau
+from course_utils.experiments import Record
 
 NET = tuple[str, int]
 
 
-def photographs() -> Reference:
-    return next(one for one in references() if one.name == "natural_images")
+@cache
+def photographs(deepest: int = 56) -> list[Record]:
+    kept = next(one for one in references() if one.name == "natural_images")
+    return [run for run in kept.records if run.spec.depth <= deepest]
+
+
+@cache
+def plateaus() -> dict[NET, Plateau]:
+    """Of every net, at the budget of the comparison."""
+    return {**verdict(photographs()).plateaus, **verdict(photographs(32)).plateaus}
 
 
 def at_the_best_rate(times: int) -> dict[NET, dict[int, float]]:
     """Training errors of each net by seed, with that many times the steps of the comparison."""
-    judged = verdict(photographs().records)
-    found: dict[NET, dict[int, float]] = {}
-    for run in photographs().records:
+    steps, found = times * verdict(photographs()).steps, dict[NET, dict[int, float]]()
+    for run in photographs():
         net = run.spec.family, run.spec.depth
-        at_best = run.spec.learning_rate == judged.plateaus[net].best
-        if at_best and run.steps == times * judged.steps:
+        if run.spec.learning_rate == plateaus()[net].best and run.steps == steps:
             found.setdefault(net, {})[run.spec.seed] = run.train_error
     return found
 
 
 def test_every_net_has_three_rates_and_three_seeds_at_both_budgets() -> None:
-    plateaus = verdict(photographs().records).plateaus
-    assert all(len(plateau.rates) >= 3 for plateau in plateaus.values())
+    assert verdict(photographs(32)).steps == verdict(photographs()).steps == 9_300
+    assert all(len(plateau.rates) >= 3 for plateau in plateaus().values())
     for times in (1, 2):
         seeds = {net: len(errors) for net, errors in at_the_best_rate(times).items()}
-        assert seeds.keys() == plateaus.keys() and min(seeds.values()) >= 3
+        assert seeds.keys() == plateaus().keys() and min(seeds.values()) >= 3
 
 
 def test_no_rate_teaches_the_deep_plain_net_what_the_shallow_one_memorises() -> None:
-    deep = [
-        run for run in photographs().records if (run.spec.family, run.spec.depth) == ("plain", 56)
-    ]
+    deep = [run for run in photographs() if (run.spec.family, run.spec.depth) == ("plain", 56)]
     assert min(run.train_error for run in deep) > 0.3
     assert max(at_the_best_rate(1)["plain", 20].values()) < 0.01
 
 
 def test_depth_costs_the_residual_net_nothing() -> None:
-    assert max(at_the_best_rate(1)["residual", 56].values()) < 0.01
+    assert all(max(at_the_best_rate(1)["residual", depth].values()) < 0.01 for depth in (32, 56))
 
 
-def test_only_the_deep_plain_net_still_learns_with_twice_the_steps() -> None:
-    for net, plateau in verdict(photographs().records).plateaus.items():
-        assert plateau.is_reached == (net != ("plain", 56)), net
-    once, twice = (at_the_best_rate(times)["plain", 56] for times in (1, 2))
-    assert len(twice) >= 3 and all(once[seed] - twice[seed] > 0.05 for seed in twice)
+def test_twice_the_steps_end_the_gap_at_32_layers_and_not_at_56() -> None:
+    reached = {net: plateau.is_reached for net, plateau in plateaus().items()}
+    assert [net for net in reached if not reached[net]] == [("plain", 56), ("plain", 32)]
+    once, twice = at_the_best_rate(1), at_the_best_rate(2)
+    assert verdict(photographs(32)).shown and max(twice["plain", 32].values()) < 0.01
+    deep = once["plain", 56], twice["plain", 56]
+    assert all(deep[0][seed] - deep[1][seed] > 0.05 for seed in deep[1])
