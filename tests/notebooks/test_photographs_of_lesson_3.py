@@ -43,7 +43,7 @@ def test_every_net_has_three_rates_and_three_seeds_at_both_budgets() -> None:
 
 def test_no_rate_teaches_the_deep_plain_net_what_the_shallow_one_memorises() -> None:
     deep = [run for run in photographs() if (run.spec.family, run.spec.depth) == ("plain", 56)]
-    assert min(run.train_error for run in deep) > 0.3
+    assert min(run.train_error for run in deep if run.steps == 9_300) > 0.5
     assert max(at_the_best_rate(1)["plain", 20].values()) < 0.01
 
 
@@ -51,10 +51,11 @@ def test_depth_costs_the_residual_net_nothing() -> None:
     assert all(max(at_the_best_rate(1)["residual", depth].values()) < 0.01 for depth in (32, 56))
 
 
-def test_twice_the_steps_end_the_gap_at_32_layers_and_not_at_56() -> None:
+def test_twice_the_steps_end_the_gap_at_32_layers_and_four_times_most_of_it_at_56() -> None:
     reached = {net: plateau.is_reached for net, plateau in plateaus().items()}
     assert [net for net in reached if not reached[net]] == [("plain", 56), ("plain", 32)]
-    once, twice = at_the_best_rate(1), at_the_best_rate(2)
+    twice, longest = at_the_best_rate(2), at_the_best_rate(4)
     assert verdict(photographs(32)).shown and max(twice["plain", 32].values()) < 0.01
-    deep = once["plain", 56], twice["plain", 56]
-    assert all(deep[0][seed] - deep[1][seed] > 0.05 for seed in deep[1])
+    assert min(twice["plain", 56].values()) > 0.4
+    assert len(longest["plain", 56]) >= 3 and max(longest["plain", 56].values()) < 0.1
+    assert at_the_best_rate(8) == {("plain", 56): {0: 0.0}}
